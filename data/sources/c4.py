@@ -11,7 +11,7 @@ from data.documents import Document, Drop, Record
 from data.sources import text
 from data.sources.files import rows
 
-VERSION = 1  # of this recipe's output: raise it when the same input gives other text
+VERSION = 1  # this recipe's version: raise it when the same input gives other text
 DUPLICATES = None  # C4 was deduplicated when it was made
 
 _INPUT = "c4-train.*.json.gz, JSON lines or Parquet with text and url, or a folder of these"
@@ -33,7 +33,7 @@ def read(path: Path) -> Iterator[Record | Drop]:
 
 
 def clean(record: Record, *, source: str = "c4") -> Document | Drop:
-    """The page unchanged. A row without a URL is dropped: held-out pages of C4 are chosen by URL."""
+    """The page, unchanged. A row without a URL is dropped, because held-out pages of C4 are chosen by URL."""
     if not record.url:
         return record.drop("no url")
     return record.document(source, record.text)

@@ -1,4 +1,4 @@
-"""Text that is already cleaned: it is copied unchanged, with its provenance.
+"""Text that is already clean: copied unchanged, with its provenance.
 
 In: JSON lines, Parquet, CSV or TSV with a column `text` (or `content`), as in RedPajama, Dolma and the Hub,
 or plain `.txt` and `.md` files in UTF-8, UTF-16 or UTF-32. Out: a document for each. Only empty text, invalid
@@ -15,7 +15,7 @@ from data.documents import Document, Drop, Record
 from data.errors import DataError
 from data.sources.files import delimited, limits, packed, rows
 
-VERSION = 8  # of this recipe's output: raise it when the same input gives other text
+VERSION = 8  # this recipe's version: raise it when the same input gives other text
 DUPLICATES = "exact"
 
 _COLUMNS = ("text", "content", "raw_content")  # the last is RedPajama-V2's
@@ -28,7 +28,7 @@ _INPUT = (
 
 
 def inputs(path: Path) -> list[Path]:
-    """The files to read. In a folder with rows of text, .txt and .md and other .csv only describe them."""
+    """The files to read. In a folder with rows of text, .txt, .md and other .csv files only describe them."""
     if path.is_file() and delimited.is_delimited(path):
         if not _has_text(path):
             found = ", ".join(delimited.columns(path)) or "none"
@@ -47,7 +47,7 @@ def inputs(path: Path) -> list[Path]:
 
 
 def left_out(path: Path) -> str | None:
-    """What a folder has beside `inputs`, in a sentence; None if it has nothing else."""
+    """What a folder holds besides `inputs`, in a sentence; None if it holds nothing else."""
     if path.is_file():
         return None
     taken = set(inputs(path))
@@ -87,7 +87,7 @@ def read_rows(path: Path) -> Iterator[Record | Drop]:
 
 
 def _described(columns: dict) -> str:
-    """The names of the columns; of those that should hold the text, what they hold."""
+    """The names of the columns, and what those that should hold the text do hold."""
     shown = []
     for name, value in columns.items():
         is_bytes = isinstance(value, bytes)
@@ -97,7 +97,7 @@ def _described(columns: dict) -> str:
 
 
 def _text(columns: dict) -> str | None:
-    """Take the text out of a row: the first known column that holds a string or UTF-8 bytes, if not empty."""
+    """Take the text out of a row: from the first known column with a nonempty string or UTF-8 bytes."""
     found = None
     for name in _COLUMNS:
         for column in [column for column in columns if column.lower() == name]:
@@ -139,7 +139,7 @@ def _read_plain(path: Path) -> Iterator[Record | Drop]:
 
 
 def _flat(columns: dict) -> dict:
-    """The other columns, with the entries of RedPajama's `meta` and Dolma's `metadata` as columns."""
+    """The other columns; the entries of RedPajama's `meta` and Dolma's `metadata` become columns."""
     inner = {}
     for name in ("meta", "metadata"):
         if isinstance(value := _opened(columns.get(name)), dict):
@@ -163,7 +163,7 @@ def _has_text(path: Path) -> bool:
     try:
         return any(name.strip().lower() in _COLUMNS for name in delimited.columns(path))
     except rows.UNREADABLE:
-        return True  # reading it says what is wrong
+        return True  # reading it will report what is wrong
 
 
 def _is_plain(path: Path) -> bool:

@@ -1,13 +1,14 @@
-"""Books of Canadian volunteers: Faded Page (Distributed Proofreaders Canada) and Project Gutenberg Canada.
+"""Books by Canadian volunteers: Faded Page (Distributed Proofreaders Canada) and Project Gutenberg Canada.
 
-In: a file as text. Out: the book, and the header above it. Such a header has no START mark: it is the
-paragraphs at the top about the file and its fields (`_Title:_`, `Title:`). `[The end of …]` closes the book.
+In: a file as text. Out: the book, and the header above it. Such a header has no START mark; it consists of
+the paragraphs at the top about the file, and its fields (`_Title:_`, `Title:`). `[The end of …]` closes the
+book.
 """
 
 import re
 
-HEAD = 4000  # characters within which a header names its makers
-_PARAGRAPHS = 40  # most of a header
+HEAD = 4000  # a header names its makers within this many characters
+_PARAGRAPHS = 40  # most paragraphs of a header
 _NOTES = 3000  # most characters of notes below the closing line
 
 _MAKERS = re.compile(

@@ -1,4 +1,4 @@
-"""Which edition of a book a Gutenberg header declares: the date of its release or last update, and a number.
+"""Reads which edition a Gutenberg header declares: the date of its release or last update, and a number.
 
 In: a header of any era ("Release Date: May, 1999 [EBook #4321]", "[Most recently updated: March 4, 2018]",
 "January, 1994  [Etext #98]", "Edition: 12"). Out: `released` as YYYY-MM or YYYY-MM-DD, and `edition`.

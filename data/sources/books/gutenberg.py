@@ -1,4 +1,4 @@
-"""Separate a Project Gutenberg text into the book and the facts in its header.
+"""Separates a Project Gutenberg text into the book and the facts in its header.
 
 In: a whole file as text, with any of the headers and footers that Gutenberg has put around its books
 since 1991, or with none. Out: a `Book`. Marks at the starts of lines show where the book begins and
@@ -13,16 +13,16 @@ from data.sources.books import canada
 from data.sources.books.editions import edition
 from data.sources.books.notes import GUTENBERG, PARAGRAPH_END, without_makers
 
-HEAD = 100_000  # characters within which a header ends; one with two small prints takes 30,000
+HEAD = 100_000  # a header ends within this many characters; one with two small prints takes 30,000
 TAIL = 30_000  # the license and the small print take 20,000
-SHORT = 200  # small print followed by fewer characters than this is at the end of the file
+SHORT = 200  # small print with fewer characters than this after it is at the end of the file
 
 _FLAGS = re.MULTILINE | re.IGNORECASE
 _START = re.compile(
     r"^[ \t]*\*{2,}[ \t]*(?:START|BEGINNING) OF (?:THE |THIS )?(?:COPYRIGHTED )?PROJECT GUTENBERG.*", _FLAGS
 )
 _END = re.compile(r"^[ \t]*\*{2,}[ \t]*END OF (?:THE |THIS )?(?:COPYRIGHTED )?PROJECT GUTENBERG.*", _FLAGS)
-_MAY_END = re.compile(r"\*\*[ \t]*(?i:END OF)")  # far faster to look for in a book
+_MAY_END = re.compile(r"\*\*[ \t]*(?i:END OF)")  # far faster to search a book for
 _SMALL_PRINT_END = re.compile(r"^[ \t]*\*+[ \t]*END[ *]+THE SMALL PRINT.*", _FLAGS)
 _LAST_LINE = re.compile(
     r"^[ \t]*(?:this is |here )?(?:the )?(?:ends?|ende|fin|fim|fine|einde|slutt?(?:et)?|koniec|konec)\b"
@@ -64,8 +64,8 @@ _COPYRIGHTED = re.compile(
 _CREDITED = re.compile(
     r"\W{0,40}(?:produced|prepared|transcribed)\b[^\n]{0,60}\s(?:by|from)\b", re.IGNORECASE
 )
-# Project Gutenberg Australia's header ends at its rule, after which its own title lines may follow; without a
-# rule, above the first paragraph that is not about the file.
+# Project Gutenberg Australia's header ends at its rule, with perhaps its own title lines after that; without
+# a rule, it ends above the first paragraph that is not about the file.
 _AUSTRALIA = re.compile(r"project\s+gutenberg\s+(?:of\s+)?australia|gutenberg\.net\.au", re.IGNORECASE)
 _OF_AUSTRALIA = re.compile(r"gutenberg|\be-?(?:book|text)s?\b|\bcopyright\b|^(?:title|author):", _FLAGS)
 _AUSTRALIAN_LINE = re.compile(
@@ -93,14 +93,14 @@ class Book:
     author: str = ""
     language: str = ""
     copyrighted: bool = False
-    is_australian: bool = False  # of Project Gutenberg Australia, under that country's law
-    is_canadian: bool = False  # of Faded Page or Project Gutenberg Canada, under that country's law
+    is_australian: bool = False  # from Project Gutenberg Australia, under that country's law
+    is_canadian: bool = False  # from Faded Page or Project Gutenberg Canada, under that country's law
     released: str = ""  # the edition's date, YYYY-MM or YYYY-MM-DD
     edition: int | None = None
 
 
 def open_book(text: str) -> Book:
-    """The book in a file whose lines end in `\\n`; its text is empty if there is only a license."""
+    """The book in a file with lines that end in `\\n`; its text is empty if there is only a license."""
     if canadian := canada.split(text):
         body, header = canadian
         facts = {name: fact for name, fact in _facts(header).items() if name != "number"}
@@ -185,7 +185,7 @@ def _start(text: str) -> tuple[int, bool]:
 
 
 def _after_mark(text: str, mark: re.Match) -> int:
-    """The end of a mark, whose title may span several lines before its closing asterisks."""
+    """The end of a mark; its title may span several lines before the closing asterisks."""
     end = mark.end()
     if mark[0].rstrip().endswith("*"):
         return end
@@ -201,7 +201,7 @@ def _after_mark(text: str, mark: re.Match) -> int:
 def _last_stop(text: str, start: int, tail: int, end: int) -> int:
     """Where the book that begins at `start` ends: at `End of Project Gutenberg's …` or a license.
 
-    They count only in the last `tail` characters: combined volumes keep such lines between them.
+    These count only in the last `tail` characters, because combined volumes keep such lines in between.
     """
     near = max(start, end - tail)
     near = text.rfind("\n", start, near) + 1 or near
@@ -218,7 +218,7 @@ def _last_stop(text: str, start: int, tail: int, end: int) -> int:
 
 
 def _without_australian_end(text: str) -> str:
-    """Without the lines about Project Gutenberg Australia's site below the book."""
+    """The text without the lines below the book about Project Gutenberg Australia's site."""
     text = text.rstrip()
     while _AUSTRALIAN_LINE.fullmatch(text[text.rfind("\n") + 1 :].strip()):
         text = text[: text.rfind("\n") + 1].rstrip()
@@ -226,7 +226,7 @@ def _without_australian_end(text: str) -> str:
 
 
 def _is_book(text: str) -> bool:
-    """Whether the book continues here, so that the line above was a sentence of it."""
+    """Whether the book continues here, so that the line above was one of its sentences."""
     paragraphs = [part.strip() for part in PARAGRAPH_END.split(text) if part.strip()]
     own = [part for part in paragraphs if not _ABOUT_FILE.search(part) and any(map(str.isalpha, part))]
     return sum(map(len, own)) > SHORT

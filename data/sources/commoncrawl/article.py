@@ -1,11 +1,11 @@
-"""Where the article of a web page is, and what surrounds it.
+"""Finds the article of a web page, and what surrounds it.
 
-The article is the deepest element that holds more than half of the text of the page's paragraphs, without
-their links. All that follows it is outside, except sections of the same kind, and what precedes it if that is
-mostly links or a box; boxes inside it are recognized by their conventional names (Mozilla's Readability).
+The article is the deepest element that holds more than half of the page's paragraph text, not counting links.
+Everything after it is outside, except sections of the same kind. What precedes it is outside if that is
+mostly links or a box. Boxes inside it are recognized by their conventional names (Mozilla's Readability).
 
-c/outline.c finds all this in the serialized page, because each element touched here takes microseconds.
-The functions here do the same where it is not compiled, and for pages that it cannot read.
+c/outline.c finds all this in the serialized page, because every element touched here takes microseconds. The
+functions here do the same if it is not compiled, and for pages that it cannot read.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,16 +32,16 @@ _TOPICS = ("tag-", "category-")  # the article's topics in WordPress
 _BOXES = "[class], [id], form"
 _SILENT = "script, style, noscript, template"
 _Place = tuple[ElementNode, list[ElementNode]]
-_Way = tuple[int, ...]  # to an element from the body: each one's place among its siblings, from 1
+_Way = tuple[int, ...]  # the way from the body to an element: at each step, the place among siblings, from 1
 
 
 @dataclass(frozen=True)
 class Article:
-    """An article that has been found, but not yet touched."""
+    """An article that has been found but not yet changed."""
 
-    n_characters: int  # of the page's paragraphs, without their links
-    most: int  # no more characters than this are extracted from the page
-    locate: Callable[[], _Place]  # the article's element, and those around it that are to be hidden
+    n_characters: int  # in the page's paragraphs, without their links
+    most: int  # an upper bound on the characters extracted from the page
+    locate: Callable[[], _Place]  # finds the article's element, and the elements around it to hide
 
 
 def find_article(body: ElementNode) -> Article | None:
@@ -61,7 +61,7 @@ def find_article(body: ElementNode) -> Article | None:
 
 
 def _elements_at(body: ElementNode, ways: Sequence[_Way]) -> Iterator[tuple[_Way, ElementNode]]:
-    """The elements at sorted ways; each element of the page is passed once at most."""
+    """The elements at sorted ways; visits each element of the page at most once."""
     path = [body]
     previous: _Way = ()
     for way in ways:
@@ -84,13 +84,13 @@ def _elements_at(body: ElementNode, ways: Sequence[_Way]) -> Iterator[tuple[_Way
 
 
 def _find_article(body: ElementNode) -> Article | None:
-    """The same by resiliparse's elements alone."""
+    """The same, using only resiliparse's elements."""
     paragraphs = select(body, _PARAGRAPHS)
     sizes = [n_unlinked(paragraph) for paragraph in paragraphs]
     n_characters = sum(sizes)
     if not n_characters:
         return None
-    # An element's paragraphs are neighbors in the page's order: more than half of all include the median.
+    # An element's paragraphs are consecutive in the page, so more than half of all include the median.
     median, seen = 0, sizes[0]
     while 2 * seen < n_characters:
         median += 1
@@ -122,7 +122,7 @@ def _ancestors(element: ElementNode) -> list[ElementNode]:
 
 
 def _surroundings(path: list[ElementNode]) -> list[ElementNode]:
-    """Everything after the article, links before it and boxes in it, unless they are hidden."""
+    """Everything after the article, links before it and boxes in it, except what is hidden already."""
     found, boxed = [], [path[0]]
     for element in path:
         if element.tag in ("body", "html"):
@@ -159,5 +159,5 @@ def _continues(element: ElementNode, sibling: ElementNode) -> bool:
 
 
 def _n_visible(body: ElementNode) -> int:
-    """An upper bound on the number of extracted characters, far cheaper than the extraction."""
+    """An upper bound on the number of extracted characters; far cheaper than extracting them."""
     return len(text_of(body)) - sum(len(text_of(element)) for element in select(body, _SILENT))

@@ -1,9 +1,9 @@
-"""Boxes of a web page that are never text: widgets, forum members, line numbers, words for screen readers.
+"""Removes boxes of a web page that are never text: widgets, forum members, line numbers, screen-reader words.
 
-In: the parsed page. Out: the same with these boxes removed. They are recognized by the class names and ids of
-the common systems (WordPress, Bootstrap; phpBB, vBulletin, SMF, XenForo, MyBB, Invision, PunBB, Discourse),
-and the cell next to a forum's post by its fields (Joined, Posts). Page builders call everything a widget, so
-widgets are removed only if most of the page's text is outside them.
+In: the parsed page. Out: the page without these boxes. They are recognized by the class names and ids of the
+common systems (WordPress, Bootstrap; phpBB, vBulletin, SMF, XenForo, MyBB, Invision, PunBB, Discourse); the
+cell next to a forum post is recognized by its fields (Joined, Posts). Page builders call everything a widget,
+so widgets are removed only if most of the page's text is outside them.
 """
 
 import re
@@ -16,7 +16,7 @@ from data.sources.commoncrawl.scan import FORUM, PAGE_ENDS, Facts, kind_of
 _SHORT = 500  # most characters of a box with a forum member or share buttons (Readability's)
 _NUMBERS = re.compile(r"[\d\s.:]*")
 _CONTENT = "article, h1, main"
-# A page's own ends are in none of these:
+# The page's own ends are inside none of these:
 _SECTIONS = ("article", "main", "section", "blockquote", "details", "dialog", "fieldset", "figure", "td")
 _FIELDS = (
     "joined|join date|registered|member since|posts|messages|location|registriert|beiträge|wohnort|inscrit"
@@ -35,7 +35,7 @@ def remove_boxes(body: ElementNode, facts: Facts) -> None:
 
 
 def remove_page_ends(body: ElementNode) -> None:
-    """Remove the page's own footers, asides and navigation if it has an article, which may be shorter.
+    """Remove the page's own footers, asides and navigation if it has an article, even a shorter one.
 
     A footer belongs to the nearest section around it (HTML's standard, 4.3.8).
     """
@@ -67,7 +67,7 @@ def _remove_named(body: ElementNode, names: set[str]) -> None:
             _hide(element)
     for element in surroundings:
         if not _holds_content(element):
-            element.remove()  # a hidden one could still be taken for the article
+            element.remove()  # if only hidden, it could still be taken for the article
 
 
 def _remove_members(body: ElementNode) -> None:
@@ -100,8 +100,8 @@ def _holds_content(element: ElementNode) -> bool:
 
 
 def _outermost(elements: list[ElementNode]) -> list[ElementNode]:
-    """The elements that are in no other of them."""
-    inside = dict.fromkeys(elements, True)  # whether an element is one of them or in one
+    """The elements that are not inside another one."""
+    inside = dict.fromkeys(elements, True)  # whether an element is one of these or inside one
     outer = []
     for element in elements:
         climbed, parent = [], element.parent_element
@@ -116,7 +116,7 @@ def _outermost(elements: list[ElementNode]) -> list[ElementNode]:
 
 
 def _cut_signatures(body: ElementNode) -> None:
-    """Remove what follows a rule of underscores in the same element: a forum member's signature."""
+    """Remove whatever follows a rule of underscores in the same element: it is a forum member's signature."""
     for element in select(body, "td, div, span, p"):
         children = element.child_nodes
         for place, child in enumerate(children):

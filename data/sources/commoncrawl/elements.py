@@ -1,4 +1,4 @@
-"""Fast access to resiliparse's elements: iterating over its own lists takes quadratic time."""
+"""Fast access to resiliparse's elements; iterating over its own lists takes quadratic time."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -27,7 +27,7 @@ def span(tree: HTMLTree, text: str) -> ElementNode:
 
 
 def n_unlinked(element: ElementNode) -> int:
-    """Characters outside links, options and scripts."""
+    """How many characters are outside links, options and scripts."""
     size = _n_characters(element)
     return max(0, size - _n_linked(element)) if size and element.first_element_child else size
 
@@ -39,16 +39,16 @@ def is_mostly_links(element: ElementNode) -> bool:
 
 
 def sizes(element: ElementNode) -> tuple[int, int]:
-    """Characters of an element, and those of them in links, options and scripts."""
+    """How many characters an element has, and how many of them are in links, options and scripts."""
     size = _n_characters(element)
     return size, _n_linked(element) if size else 0
 
 
 def _n_linked(element: ElementNode) -> int:
-    """Characters of links, options and scripts."""
+    """How many characters are in links, options and scripts."""
     return sum([_n_characters(inner) for inner in select(element, _LINKS)])
 
 
 def _n_characters(element: ElementNode) -> int:
-    """The number of characters of an element's text, counting each stretch of space as one."""
+    """How many characters an element's text has, counting each run of whitespace as one."""
     return len(" ".join(text_of(element).split()))

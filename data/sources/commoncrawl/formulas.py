@@ -1,9 +1,9 @@
-"""Formulas in a web page as text: their TeX where the page has it, else their MathML written on one line.
+"""Writes a web page's formulas as text: as TeX where the page has it, else as MathML on one line.
 
-In: the parsed page. Out: the same with <math>, <script type="math/tex"> and pictures of formulas replaced.
-MathML with its annotation would be extracted twice, and a fraction or a power without its sign would be
-another number. MediaWiki hides its MathML behind a picture; WordPress and older wikis have only the picture,
-whose alternative text is the TeX.
+In: the parsed page. Out: the page with <math>, <script type="math/tex"> and pictures of formulas replaced.
+Otherwise MathML with an annotation would be extracted twice, and a fraction or a power would lose its sign
+and become another number. MediaWiki hides its MathML behind a picture. WordPress and older wikis have only
+the picture, with the TeX as its alternative text.
 """
 
 import re
@@ -22,7 +22,7 @@ _HIDING = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 
 
 def replace_formulas(tree: HTMLTree, body: ElementNode) -> None:
-    """Put each formula's TeX, or its MathML in a line, in its place."""
+    """Replace each formula by its TeX, or else by its MathML on one line."""
     for rendered in select(body, ".katex-html, .MathJax_Preview, .MathJax, .mwe-math-fallback-image-inline"):
         rendered.set_attribute("hidden", "")
     for script in select(body, 'script[type^="math/tex"]'):
@@ -37,7 +37,7 @@ def replace_formulas(tree: HTMLTree, body: ElementNode) -> None:
 
 
 def replace_pictures(tree: HTMLTree, body: ElementNode) -> None:
-    """Put the TeX of each picture of a formula in its place, unless the page has the formula's MathML too."""
+    """Replace each picture of a formula by its TeX, unless the page has the formula's MathML too."""
     for picture in select(body, ", ".join(f"img.{name}" for name in sorted(PICTURES))):
         parent = picture.parent_element
         tex = (picture.getattr("alt") or "").strip()
@@ -60,7 +60,7 @@ def _tex(text: str) -> str:
 
 
 def _linear(formula: ElementNode) -> str:
-    """MathML in a line: a/b, x^2, x_i, √(x)."""
+    """MathML on one line: a/b, x^2, x_i, √(x)."""
     for element in reversed(select(formula, ", ".join((*_SIGNS, "msqrt", "msubsup")))):
         parts = [
             part for child in element.child_nodes if (part := " ".join((child.text_content or "").split()))

@@ -1,15 +1,15 @@
-"""The main content of a web page: the title and text of its article, without the surroundings.
+"""Extracts a web page's main content: the title and text of its article, without the surroundings.
 
-resiliparse extracts the text and drops navigation and the like by its own rules. Their weaknesses are
-corrected here, by changing the parsed page before the extraction:
+resiliparse extracts the text and drops navigation and the like by its own rules. This module corrects their
+weaknesses by changing the parsed page before the extraction:
 
 - Everything after the article (teasers, comments, notes about the site) is extracted too. The article is the
-  deepest element that holds more than half of the page's paragraph text. All that follows it is hidden, and
-  so is what precedes it if that is mostly links. Boxes inside it are recognized by their conventional names
-  (Mozilla's Readability; boxes.py has those that are never text).
+  deepest element that holds more than half of the page's paragraph text. Everything after it is hidden, and
+  so is whatever precedes it if that is mostly links. Boxes inside it are recognized by their conventional
+  names (Mozilla's Readability; boxes.py has those that are never text).
 - Lists near the body are lost, as if each were a menu. Lists that are not mostly links are moved deeper,
   with hidden text that makes their links a small part.
-- Numbered lists that begin with another number than 1 would be numbered from 1.
+- Numbered lists that start at a number other than 1 would be numbered from 1.
 - A sign that stands alone between tags (`1990</b>–<b>2000`) and a date in a sentence are lost.
 - Sometimes nearly the entire article is lost. If less than half of the paragraph text is extracted, the rules
   are relaxed step by step, until the article's text is taken without any rule.
@@ -67,7 +67,7 @@ _NEVER = "[hidden], script, style, noscript, template, button, iframe, body * na
 
 
 def extract(html: str, facts: Facts | None = None) -> tuple[str, str]:
-    """A page's title and its main text, whose lines may have space around them."""
+    """A page's title and main text; lines may have whitespace around them."""
     facts = facts or scan(html)
     title, text = _extract(_with_marks(html, facts.signs), facts)
     return title.replace(_SOFT_HYPHEN, ""), text.replace(_JOINER, "").replace(_SOFT_HYPHEN, "")
@@ -114,7 +114,7 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
         has_comments = body.query_selector(_COMMENTS) is not None
         everything = _plain(tree, comments=has_comments)
         if article is None or 2 * article.n_characters < len(everything):
-            # The paragraphs are too small a part of the page to locate the article.
+            # The paragraphs are too small a part of the page to tell where the article is.
             return title, _without_comments(tree, everything) if has_comments else everything
     return title, _extract_article(tree, body, article)
 
@@ -148,7 +148,7 @@ def _is_sentence(text: str, date: str) -> bool:
 
 
 def _extract_article(tree: HTMLTree, body: ElementNode, article: Article) -> str:
-    """The article and its introduction; the rules are relaxed if they lose most of the paragraphs."""
+    """The article and its introduction; relaxes the rules if they lose most of the paragraphs."""
     element, surroundings = article.locate()
     for outside in surroundings:
         outside.set_attribute("hidden", "")
@@ -165,13 +165,13 @@ def _extract_article(tree: HTMLTree, body: ElementNode, article: Article) -> str
 
 
 def _without_comments(tree: HTMLTree, everything: str) -> str:
-    """A page's text without its comments, unless these are most of the page, as in a forum."""
+    """A page's text without comments, unless these make up most of the page, as in a forum."""
     text = _plain(tree, comments=False)
     return text if 2 * len(text) >= len(everything) else everything
 
 
 def _plain(tree: HTMLTree, *, comments: bool) -> str:
-    """The text by resiliparse's rules, with or without comments and notes such as dates."""
+    """The text that resiliparse's rules give, with or without comments and notes such as dates."""
     return extract_plain_text(tree, main_content=True, alt_texts=False, comments=comments, post_meta=comments)
 
 
@@ -192,7 +192,7 @@ def _deepen_lists(tree: HTMLTree, body: ElementNode) -> None:
 
 
 def _number_lists(tree: HTMLTree, body: ElementNode) -> None:
-    """Put empty items, which resiliparse counts but does not show, first in lists that start later."""
+    """Begin lists that start later with empty items, which resiliparse counts but does not show."""
     left = _MOST_ITEMS
     for element in select(body, _NUMBERED_LISTS):
         start, first = element.getattr("start") or "", element.first_element_child

@@ -1,9 +1,9 @@
-"""The unpacked bytes of a WARC file, piece by piece, with the places where a record certainly begins.
+"""Unpacks a WARC file piece by piece, and marks where a record certainly begins.
 
-WARC files are gzip or zstd with a member (zstd: a frame) for each record, or plain text. A member that begins
-with `WARC/` begins a record, whatever the record before it claims; any other member continues the previous
-one. Only a damaged member is lost: reading resumes at the next member that begins a record. Each byte is
-unpacked once, so time is linear in the file's size, however many members are damaged.
+WARC files are gzip or zstd with one member (zstd: frame) per record, or plain text. A member that starts with
+`WARC/` begins a record, whatever the record before it claims; any other member continues the previous record.
+Only a damaged member is lost, because reading resumes at the next member that begins a record. Each byte is
+unpacked once, so the time is linear in the file's size, however many members are damaged.
 """
 
 import os
@@ -26,14 +26,14 @@ START = b"WARC/"
 GZIP, ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
 _DICTIONARY = b"\x5d\x2a\x4d\x18"  # zstd: a frame before all others, which holds their dictionary
 _MAX_DICTIONARY = 64 << 20  # unpacked bytes; zstd's own default has 110 KB
-_READ = 64 << 10  # packed bytes; small, because the rest of a block is copied once for each member in it
+_READ = 64 << 10  # packed bytes; small, because each member in a block copies the rest of the block
 _PIECE = 1 << 20  # unpacked bytes, at most
 _HEAD = 4096  # packed bytes, enough to see whether a member begins a record
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Unpacked bytes that follow those of the previous piece."""
+    """Unpacked bytes, which follow those of the previous piece."""
 
     data: bytes
     begins: bool = False  # a record begins here, and the previous one ends, whatever it claims
@@ -53,7 +53,7 @@ class _Unpacker(Protocol):
 
 
 def read_pieces(file: BinaryIO) -> Iterator[Piece]:
-    """The file's pieces, beginning with a record. Raises OSError if it is not a WARC file."""
+    """The file's pieces, starting with a record. Raises OSError if it is not a WARC file."""
     first = file.read(len(START))
     file.seek(0)
     if first == START:
@@ -105,7 +105,7 @@ def _unpacked(file: BinaryIO, magic: bytes, unpacker: Callable[[], _Unpacker]) -
                 return
         start = file.tell() - len(block)
         stream = unpacker()
-        head: bytes | None = b""  # until it shows whether the member begins a record
+        head: bytes | None = b""  # kept until it shows whether the member begins a record
         try:
             while not stream.eof:
                 if not block and stream.needs_input and not (block := file.read(_READ)):

@@ -1,9 +1,9 @@
-"""How deeply a page's elements are nested, before a parser sees it.
+"""Tells how deeply a page's elements are nested, before a parser sees it.
 
-The parser and all that walks its tree take time by the square of the depth, in C, where no signal arrives.
-Two things make trees large: elements that are never closed, and formatting elements (`<font>`), of which
-every new paragraph repeats those that are open (WHATWG, §13.2.4.3). Tags are counted by name in one pass; an
-element that the next of its kind closes (`<p>`, `<li>`) does not count.
+The parser, and everything that walks its tree, takes time quadratic in the depth, in C, where no signal
+arrives. Two things make trees large: elements that are never closed, and formatting elements (`<font>`),
+because every new paragraph repeats the open ones (WHATWG, §13.2.4.3). Tags are counted by name in one pass;
+an element that the next of its kind closes (`<p>`, `<li>`) does not count.
 """
 
 import re
@@ -11,9 +11,9 @@ import re
 from data.sources.commoncrawl.scan import UNKNOWN, Facts, native, scan
 
 MAX_DEPTH = 2000  # browsers nest at most 512
-MAX_REPEATED = 200_000  # formatting elements that a parser would add
+MAX_REPEATED = 200_000  # most formatting elements that a parser may add
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,15})([^>]{0,100})")
-_ALIKE = 3  # equal formatting elements that are repeated
+_ALIKE = 3  # most equal formatting elements that are repeated
 # fmt: off
 _FORMATTING = {"b", "big", "code", "em", "font", "i", "s", "small", "strike", "strong", "tt", "u"}
 _CLOSED_BY_OTHERS = {
@@ -26,7 +26,7 @@ _REPEATING = {
     "table", "td", "th", "ul",
 }
 # fmt: on
-# Written without IGNORECASE, with which a search does not look for "<" first and takes five times as long.
+# Without IGNORECASE, because with it a search does not look for "<" first and takes five times as long.
 _EITHER_CASE = "|".join(
     "".join(f"[{letter}{letter.upper()}]" for letter in name) for name in sorted(_FORMATTING)
 )
@@ -36,7 +36,7 @@ _NAME = re.compile(r"<(/?[a-zA-Z][a-zA-Z0-9]{0,15})[^>]{0,100}")
 
 
 def is_too_deep(html: str, facts: Facts | None = None) -> bool:
-    """Whether a page is nested so deeply that parsing it may take minutes."""
+    """Whether a page is so deeply nested that parsing it may take minutes."""
     facts = facts or scan(html)
     if facts.n_tags <= MAX_DEPTH:
         return False
@@ -50,7 +50,7 @@ def is_too_deep(html: str, facts: Facts | None = None) -> bool:
 
 
 def _may_repeat_often(html: str) -> bool:
-    """Whether formatting elements might be repeated too often, if every tag between them repeated them."""
+    """Whether formatting elements would be repeated too often if every tag between them repeated them."""
     formatting, at, repeated = _Formatting(), 0, 0
     for tag in _FORMATTING_TAG.finditer(html):
         if formatting.size:
@@ -92,7 +92,7 @@ def _is_too_deep(html: str) -> bool:
             repeated += formatting.size
             if repeated > MAX_REPEATED:
                 return True
-        if name in _FORMATTING:  # nested in one another they take linear time
+        if name in _FORMATTING:  # nested in each other, they take only linear time
             formatting.close(name) if tag[1] else formatting.open(name, tag[3])
         if name in _FORMATTING or name in _CLOSED_BY_OTHERS:
             continue
@@ -111,7 +111,7 @@ def _is_too_deep(html: str) -> bool:
 
 
 class _Formatting:
-    """The formatting elements that are open, at most three alike."""
+    """The open formatting elements, at most three alike."""
 
     def __init__(self) -> None:
         self.size = 0

@@ -40,7 +40,7 @@ def inputs(path: Path) -> list[Path]:
 
 
 def read(path: Path) -> Iterator[Record | Drop]:
-    """Every page; other records and unreadable ones as drops."""
+    """Every page; other records, and unreadable ones, become drops."""
     for number, item in enumerate(read_records(path)):
         if isinstance(item, Fault):
             yield Drop("malformed record", str(path), number, item.detail, malformed=True)

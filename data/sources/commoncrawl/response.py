@@ -3,7 +3,7 @@
 The headers of stored responses are often wrong: crawlers keep Transfer-Encoding and Content-Encoding after
 unpacking the body (CommonCrawl until 2018), and servers name encodings that do not exist. So each encoding is
 tried, and if it does not fit, the bytes are used unchanged. A truncated body (crawlers cut long ones) gives
-the part before the end. Each correction is noted and counted.
+everything before the cut. Each correction is noted and counted.
 """
 
 import re
@@ -35,7 +35,7 @@ _HTML = re.compile(  # MIME sniffing's tags (WHATWG, §7.1)
 _TAG = re.compile(rb"<(?:!doctype|html|head|meta|title|body|div|p|table)\b", re.IGNORECASE)
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s\"';,]+)", re.IGNORECASE)
 _PLAIN = {"", "identity"}
-_TYPE_END = re.compile(r"[;,\s]")  # some servers separate the parameters by a space, or send two types
+_TYPE_END = re.compile(r"[;,\s]")  # some servers put a space before the parameters, or send two types
 _TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+", re.ASCII)  # other values are not types
 _UNKNOWN = {"unknown/unknown", "application/unknown", "*/*"}  # no types (MIME sniffing, §5)
 _XML = {"application/xml", "text/xml"}
@@ -46,7 +46,7 @@ _XHTML = re.compile(
 
 
 class ResponseError(ValueError):
-    """A response whose body cannot be decoded."""
+    """A response has a body that cannot be decoded."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _split(stored: bytes) -> tuple[bytes, bytes]:
 
 
 def is_binary(body: bytes) -> bool:
-    """Whether these bytes are not text in any encoding, by the rule of MIME sniffing."""
+    """Whether these bytes are not text in any encoding, by MIME sniffing's rule."""
     return not body.startswith(_MARKS) and bool(_BINARY.search(body[:_SNIFFED]))
 
 
@@ -112,7 +112,7 @@ def _decode(body: bytes, headers: dict[str, str]) -> tuple[bytes, str]:
 
 
 def _undeclared(body: bytes) -> tuple[bytes, list[str]]:
-    """The body without encodings that no header names truly, and the headers that should have."""
+    """The body without encodings that no header declares, and the headers that should have declared them."""
     wrong = []
     bare = body.lstrip(b"\r\n")
     chunk = _CHUNK.match(bare)
@@ -154,7 +154,7 @@ def _gunzip(body: bytes) -> bytes | None:
 
 
 def _inflate(body: bytes) -> bytes | None:
-    """zlib, as in the standard, or raw deflate, as some servers send it."""
+    """The body unpacked as zlib, the standard's format, or as raw deflate, which some servers send."""
     decoded = _gunzip(body)
     return _unpack(body, lambda: Inflate(-15)) if decoded is None else decoded
 
@@ -182,7 +182,7 @@ def _unpack(body: bytes, unpacker: Callable[[], _Member]) -> bytes | None:
     """All members of a body, as far as they can be unpacked; None if it is not packed in this way."""
     if not is_binary(body):
         return None
-    for piece in (len(body), _SLICE):  # then in small slices, to keep everything before the damage
+    for piece in (len(body), _SLICE):  # at once or, to keep everything before damage, in small slices
         unpacked, is_intact = _unpack_by(body, unpacker, piece)
         if is_intact:
             return unpacked or None

@@ -1,7 +1,7 @@
-"""One look at a page's HTML before it is parsed: its tags, its names, and which of the slower steps it needs.
+"""Scans a page's HTML once, before it is parsed: for its tags, its names, and the slower steps it needs.
 
-c/scan.c does the same as the patterns here, which are used where it is not compiled. A feature may be
-reported where it is not, and its step then finds nothing to do; FORUM, PAGE_END and NUMBERED are exact.
+c/scan.c does the same as the patterns here, which are used if it is not compiled. A feature may be reported
+by mistake; its step then finds nothing to do. FORUM, PAGE_END and NUMBERED are exact.
 """
 
 import re
@@ -13,7 +13,7 @@ try:
 
     if getattr(native, "VERSION", 1) != 3:
         raise ImportError("compiled from older sources; `make install` compiles it again")
-except ImportError:  # also if there was no C compiler when Relama was installed
+except ImportError:  # not compiled: there was no C compiler when Relama was installed
     native = None
 
 FORMULA, TIME, RAISED, LOWERED, NAMED_HEADING, FORUM, SHOWN, ANCHOR, LISTS, PAGE_END, NUMBERED = (
@@ -21,10 +21,10 @@ FORMULA, TIME, RAISED, LOWERED, NAMED_HEADING, FORUM, SHOWN, ANCHOR, LISTS, PAGE
 )
 UNKNOWN = 1 << 62
 PAGE_ENDS = ("footer", "aside", "nav")
-# resiliparse drops a text of one character if it takes three bytes, as it does a bullet: 1990</b>–<b>2000.
+# resiliparse drops a text of one character that takes three bytes, as if it were a bullet: 1990</b>–<b>2000.
 LONE_SIGN = re.compile(r">(\s*+)([\u0800-\uffff]|&#?\w{2,8};)(\s*+)<")
 
-# Two patterns that begin with a literal are searched for many times faster than one with a choice.
+# Two patterns that begin with a literal are many times faster than one with a choice.
 _CLASS = re.compile(r"""class=("[^"]*"|'[^']*'|[^\s"'>]+)""")
 _ID = re.compile(r"""id=("[^"]*"|'[^']*'|[^\s"'>]+)""")
 
@@ -69,14 +69,14 @@ _PAIRS = {BEGINNINGS[at : at + 2] for at in range(0, len(BEGINNINGS), 2)}
 
 
 class Facts(NamedTuple):
-    """What is written in a page."""
+    """What a page contains."""
 
     features: int
     n_tags: int  # "<"
     n_closing: int  # "</"
     repeated: int  # the most formatting elements that a parser may repeat, or UNKNOWN
     signs: list[int]  # the places at which LONE_SIGN may match
-    names: list[str]  # the words of its classes and ids that begin as one that is looked for, in any order
+    names: list[str]  # words in its classes and ids that begin like one of the known names, in any order
 
 
 def scan(html: str) -> Facts:

@@ -1,8 +1,8 @@
-"""What a browser adds to a page's text or leaves out: quotation marks, closed dialogs, headings' own links.
+"""Makes a page's text what a browser shows: with quotation marks, without closed dialogs and headings' links.
 
-In: the parsed page. Out: the same with the text as a reader sees it. <q> stands for quotation marks; a gloss
-over a word (<ruby> without <rp>) would run into it; the picture of an emoji has it as its alternative text; a
-heading's link to itself is a sign beside it.
+In: the parsed page. Out: the page with the text that a reader sees. <q> stands for quotation marks; a gloss
+over a word (<ruby> without <rp>) would run into the word; a picture of an emoji has the emoji as its
+alternative text; a heading's link to itself is only a sign beside it.
 """
 
 from resiliparse.parse.html import HTMLTree
@@ -38,7 +38,7 @@ def _quote(tree: HTMLTree, body: ElementNode) -> None:
     """Put quotation marks in <q>, unless the page has its own."""
     for element in select(body, "q"):
         first, text = element.first_child, text_of(element).strip()
-        has_marks = text[:1] in _MARKS or _before(element) in _MARKS  # also if it is empty
+        has_marks = text[:1] in _MARKS or _before(element) in _MARKS  # also true if the text is empty
         if first is not None and not has_marks:
             mark = "'" if (outer := element.parent_element) is not None and outer.closest("q") else '"'
             element.insert_before(span(tree, mark), first)

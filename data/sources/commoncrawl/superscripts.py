@@ -1,4 +1,4 @@
-"""Powers and indices in a web page: 10<sup>6</sup> becomes 10^6, 101<sub>2</sub> 101_2.
+"""Writes a web page's powers and indices as text: 10<sup>6</sup> becomes 10^6, 101<sub>2</sub> becomes 101_2.
 
 No two numbers run together: log<sub>2</sub>8 becomes log2 8, and a link to a note after a number is dropped.
 1<sup>st</sup>, other note numbers and H<sub>2</sub>O are unchanged.
@@ -20,7 +20,7 @@ _INLINE = {"i", "em", "b", "strong", "span", "var", "font"}
 
 
 def mark_powers(body: ElementNode) -> None:
-    """Put ^ before each power in the parsed page. A number after a word counts as a note: no change."""
+    """Put ^ before each power in the parsed page. A number after a word counts as a note and stays."""
     for raised in select(body, "sup"):
         if _is_numerator(raised):
             if _text_before(raised)[-1:].isdigit():  # 1<sup>3</sup>/<sub>4</sub>
@@ -76,7 +76,7 @@ def _text_before(element: ElementNode) -> str:
 
 
 def _next(element: ElementNode) -> str:
-    """The first character of what directly follows an element."""
+    """The first character directly after an element."""
     node = element.next_sibling
     return (node.text_content or "")[:1] if node is not None else ""
 

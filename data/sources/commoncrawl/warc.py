@@ -1,10 +1,10 @@
-"""The records of a WARC or WET file; only a damaged record is lost, not those after it.
+"""Reads the records of a WARC or WET file; a damaged record is lost, but not those after it.
 
 A record is its head, as many bytes as its Content-Length says, and an empty line or two. It is accepted if
-the next record or the end of the file follows. A length that is too small (as some writers give it) is
+the next record or the end of the file follows. A length that is too small (some writers give one) is
 corrected if the next record shows the end; any other unreadable record becomes a `Fault`. Reading resumes
-where the next record begins and never goes back, so time is linear in the file's size, however many records
-are damaged.
+where the next record begins and never goes back, so the time is linear in the file's size, however many
+records are damaged.
 """
 
 import re
@@ -44,7 +44,7 @@ class Fault:
 
 
 def read_records(path: Path) -> Iterator[WarcRecord | Fault]:
-    """Every record in the file's order. Raises OSError if the file is truncated or not a WARC file."""
+    """Every record, in order. Raises OSError if the file is truncated or not a WARC file."""
     with path.open("rb") as file:
         segment = _Segment(read_pieces(file))
         while segment.begin():
@@ -54,7 +54,7 @@ def read_records(path: Path) -> Iterator[WarcRecord | Fault]:
 
 
 def parse_headers(head: bytes) -> dict[str, str]:
-    """The fields below a head's first line, by lower-case name; the first of a name counts, lines unfold."""
+    """The fields below a head's first line, unfolded, by lower-case name; the first of a name counts."""
     headers: dict[str, str] = {}
     name = ""
     try:
@@ -116,7 +116,7 @@ class _Segment:
         return True
 
     def find_next(self, start: int, limit: int = 2 * MAX_RECORD) -> int:
-        """The position of the line end before the next record; -1 if not in the segment or the limit."""
+        """The position of the line end before the next record; -1 if none in the segment within the limit."""
         while not (found := _NEXT.search(self.data, start)):
             start = max(start, len(self.data) - _NEXT_BYTES + 1)
             if start > limit or not self.more():
@@ -127,12 +127,12 @@ class _Segment:
         return self.has(size + 1)
 
     def fault(self, start: int, detail: str) -> Fault:
-        """Drop a record whose body begins at `start`, because of the segment's damage, or else `detail`."""
+        """Drop the record with a body at `start`, because of the segment's damage or else `detail`."""
         self.skip_to_record(max(0, start - 1))
         return Fault(self.damage or detail)
 
     def skip_to_record(self, start: int) -> None:
-        """Drop everything before the next line that begins a record, or to the end, without holding it."""
+        """Drop everything up to the next line that begins a record, or to the end, without holding it."""
         while not (found := _NEXT.search(self.data, start)):
             left = len(self.data) - _NEXT_BYTES + 1
             if left > start:
@@ -144,7 +144,7 @@ class _Segment:
         del self.data[: found.start() + 1]
 
     def skip_blank(self) -> bool:
-        """Drop empty lines; returns whether anything follows."""
+        """Drop empty lines; return whether anything follows."""
         while True:
             blank = _BLANKS.match(self.data)
             if blank and blank.end():
@@ -172,7 +172,7 @@ def _read_segment(segment: _Segment) -> Iterator[WarcRecord | Fault]:
 
 
 def _read_record(segment: _Segment) -> WarcRecord | Fault:
-    """Take the record that begins here off the segment; a `Fault` if it cannot be read."""
+    """Take the record that begins here from the segment; a `Fault` if it cannot be read."""
     segment.has(len(START))
     if not segment.data.startswith(START):
         return segment.fault(0, f"not a WARC record (expected {START.decode()})")

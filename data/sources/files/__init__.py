@@ -1,1 +1,1 @@
-"""Files as they are downloaded, read within bounds: what the recipes share."""
+"""Reads files as downloaded, within bounds; shared by the recipes."""

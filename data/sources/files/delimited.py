@@ -1,8 +1,8 @@
 """Rows of CSV and TSV files (RFC 4180), one dict at a time, plain or compressed.
 
-A row with another number of fields than the header is quarantined, and reading continues; of a row whose
-quotation mark is never closed, only the first line is lost. Two other styles are recognized: CSV that writes
-a quotation mark as \\" (MySQL, Spark), and TSV in which quotation marks have no meaning.
+A row with more or fewer fields than the header is quarantined, and reading continues. If a row never closes a
+quotation mark, only its first line is lost. Two other styles are recognized: CSV that writes a quotation mark
+as \\" (MySQL, Spark), and TSV that gives quotation marks no meaning.
 """
 
 import csv
@@ -18,7 +18,7 @@ from data.sources.files import limits, rows
 
 SUFFIXES = tuple(kind + pack for kind in (".csv", ".tsv") for pack in ("", *rows.COMPRESSIONS))
 _DELIMITERS = ",;\t"  # the one that occurs most in the header; in a .tsv, a tab
-_HEADER = 1 << 16  # bytes of it, at most
+_HEADER = 1 << 16  # most bytes of the header
 _SAMPLE = 1 << 20  # bytes that show how a file writes quotation marks
 _BACKSLASHED = re.compile(
     r"""[^"\\,;\t\r\n]\\"[^",;\t\r\n]"""
@@ -28,7 +28,7 @@ _QUOTED = re.compile(r'"(?:[^"]|"")*+"')
 
 
 def is_delimited(path: Path) -> bool:
-    """Whether the file's suffix is that of CSV or TSV."""
+    """Whether the file has a suffix of CSV or TSV."""
     return path.name.lower().endswith(SUFFIXES)
 
 
@@ -69,7 +69,7 @@ def delimited_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
         number = 0
         while True:
             lines.taken.clear()
-            # The csv module has one bound for all readers, and others may set it between two rows.
+            # The csv module has one bound for all readers, and others may change it between two rows.
             before = csv.field_size_limit(limits.record_bytes())
             try:
                 row = next(found, None)
@@ -77,7 +77,7 @@ def delimited_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
             except csv.Error as error:
                 row, problem = [], f"not CSV: {error}"
                 if len(lines.taken) == 1 and "\r" not in lines.taken[0][:-2]:
-                    # Text after a closing quotation mark is a part of the field.
+                    # Text after a closing quotation mark belongs to the field.
                     row, problem = next(csv.reader(lines.taken, **style), []), ""
                 elif lines.taken:
                     lines.put_back()
@@ -113,7 +113,7 @@ def _style(sample: str, delimiter: str, n_columns: int) -> dict[str, Any]:
 
 
 class _Lines:
-    """The lines of a file. Raises csv.Error for one above the bound of a record, which is not held."""
+    """The lines of a file. Raises csv.Error for a line larger than a record may be, without holding it."""
 
     def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
@@ -143,7 +143,7 @@ class _Lines:
         return self._file.peek(_SAMPLE)[:_SAMPLE].decode(errors="replace").removeprefix("\ufeff")
 
     def put_back(self) -> None:
-        """Take the current row's lines again, without its first."""
+        """Take the current row's lines again, except the first."""
         self._again += reversed(self.taken[1:])
 
 

@@ -1,7 +1,7 @@
-"""Objects of JSON arrays, or of JSON over several lines, one at a time and with only a few in memory.
+"""Reads the objects of JSON arrays, or of JSON over several lines, with only a few in memory at a time.
 
-A bad element is quarantined, and reading continues after it: where its brackets close or, if they do not
-match, at the next object.
+A bad element is quarantined. Reading continues where its brackets close or, if they do not match, at the next
+object.
 """
 
 import codecs
@@ -17,22 +17,22 @@ from data.documents import Drop
 from data.sources.files import limits
 
 _PIECE = 1 << 18  # characters read at once, at least
-_SCAN = 1 << 20  # characters of a bad element in which its end is looked for
-_TANGLED = 20  # bad elements whose brackets do not match, after which brackets are no longer counted
-_HOPELESS = 1000  # bad elements without a good one, after which the rest is not read
-_CUT = 16  # an error so close to the end of what has been read may be due to that end
-_KEPT = 1000  # characters that are searched again with those that follow
+_SCAN = 1 << 20  # characters of a bad element to search for its end
+_TANGLED = 20  # after this many bad elements with unmatched brackets, stop counting brackets
+_HOPELESS = 1000  # after this many bad elements in a row, give up on the rest
+_CUT = 16  # an error this close to the end of what has been read may be due to that end
+_KEPT = 1000  # characters to search again together with those that follow
 
 _MARKS = re.compile(r"[\s,]*+")  # between elements
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\[^\n])*+(?:"|(?P<open>))|[\[\]{},]')
-_OBJECT = r'\{\s*+"(?:[^"\\\n]|\\[^\n])*+"\s*+:'  # in a string, the quotation marks would have backslashes
+_OBJECT = r'\{\s*+"(?:[^"\\\n]|\\[^\n])*+"\s*+:'  # inside a string, these quotation marks would be escaped
 _NEXT_OBJECT = re.compile(rf"(?:(?<=[}}\],])\s*+|^[ \t]*+)(?P<object>{_OBJECT})", re.MULTILINE)
 _INSIDE_OUT = re.compile(r'\s*+,\s*+\{\s*+"[]\[{},:]')  # strings taken for what is between them
 _CLOSING = {"{": "}", "[": "]"}
 
 
 def _whole(digits: str) -> int | str:
-    """The number, or its digits if they are more than Python converts (4,300)."""
+    """The number, or its digits if there are more than Python converts (4,300)."""
     try:
         return int(digits)
     except ValueError:
@@ -43,7 +43,7 @@ _DECODER, _PATIENT = json.JSONDecoder(), json.JSONDecoder(parse_int=_whole)  # t
 
 
 def raw_decode(text: str, at: int) -> tuple[object, int]:
-    """The value here, and its end. Raises JSONDecodeError or RecursionError."""
+    """The value at `at`, and where it ends. Raises JSONDecodeError or RecursionError."""
     try:
         return _DECODER.raw_decode(text, at)
     except json.JSONDecodeError:
@@ -83,7 +83,7 @@ def json_values(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict
 
 
 class _Values:
-    """The part of the file that has been read, and where reading continues."""
+    """The part of the file read so far, and where reading continues."""
 
     def __init__(self, file: io.BufferedReader) -> None:
         self.at = 0
@@ -96,7 +96,7 @@ class _Values:
     def next(self) -> bool:
         """Go to the next element; False at the end. Raises EOFError if an array is still open there."""
         while True:
-            if self.at > _SCAN:  # or each error would count the lines of all that was read
+            if self.at > _SCAN:  # or each error would count the lines of everything read
                 self._text, self.at = self._text[self.at :], 0
             self.at = _MARKS.match(self._text, self.at).end()  # pyright: ignore[reportOptionalMemberAccess]  # it matches anywhere
             if self.at < len(self._text):
@@ -111,7 +111,7 @@ class _Values:
                 return False
 
     def value(self) -> object:
-        """The value here. Raises TooLarge, JSONDecodeError or RecursionError, and stays in place."""
+        """The value here. Raises TooLarge, JSONDecodeError or RecursionError without moving on."""
         while True:
             try:
                 value, end = raw_decode(self._text, self.at)
@@ -124,7 +124,7 @@ class _Values:
             self._read_more()
 
     def skip(self, place: int, *, is_large: bool = False) -> None:
-        """Go past a bad element, whose error is at `place`."""
+        """Skip a bad element with an error at `place`."""
         if not is_large and self._tangled < _TANGLED:
             base, end = self.at, -1
             with suppress(limits.TooLarge):
@@ -140,7 +140,7 @@ class _Values:
         place = max(place, self.at + 1)  # not the bad element itself
         while (found := _NEXT_OBJECT.search(self._text, place)) is None and not self._ended:
             self.at, place = max(self.at + 1, len(self._text) - _KEPT), 0
-            with suppress(limits.TooLarge):  # it is searched all the same
+            with suppress(limits.TooLarge):  # search it anyway
                 self._read_more()
         self.at = found.start("object") if found else len(self._text)
         self._opened = self._opened and found is not None  # its end may have been lost
@@ -156,7 +156,7 @@ class _Values:
         limits.check_json(self._text.encode(errors="surrogateescape"))
 
     def _may_go_on(self, error: json.JSONDecodeError) -> bool:
-        """Whether the element may be valid, and only not read to its end."""
+        """Whether the element may be valid, just not read to its end yet."""
         is_near = error.msg.startswith("Unterminated string") or error.pos >= len(self._text) - _CUT
         return is_near and not self._ended
 

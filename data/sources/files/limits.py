@@ -1,7 +1,7 @@
-"""How much of an input is read: bounds that every reader keeps, whatever a file claims about itself.
+"""Bounds on how much of an input is read, which every reader keeps, whatever a file claims about itself.
 
-`relama prepare` sets them (`record_bytes`, `max_expansion`) for the tasks that it runs; readers ask for them
-where they read. What exceeds a bound is quarantined with its location, and reading continues after it.
+`relama prepare` sets them (`record_bytes`, `max_expansion`) for the tasks it runs; readers look them up where
+they read. Whatever exceeds a bound is quarantined with its location, and reading continues after it.
 """
 
 import io
@@ -15,7 +15,7 @@ from typing import Protocol
 from configs.sizes import binary
 
 FREE_BYTES = 1 << 30  # any file may unpack to this much
-_BYTES_A_VALUE = 16  # of JSON, at least, on average: Python takes about 100 to hold one
+_BYTES_A_VALUE = 16  # fewest bytes of JSON per value, on average; Python takes about 100 to hold one
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # the last may not end
 
 
@@ -52,13 +52,13 @@ def within(limits: Limits) -> Iterator[None]:
 
 
 def record_bytes(at_most: int | None = None) -> int:
-    """The largest record in bytes; `at_most`: the format's own bound."""
+    """The largest record, in bytes; `at_most` is the format's own bound."""
     limit = _LIMITS.get().record_bytes
     return limit if at_most is None else min(limit, at_most)
 
 
 def read_whole(file: _Readable, at_most: int | None = None) -> bytes:
-    """All bytes of a file that is one record. Raises TooLarge."""
+    """All the bytes of a file that is one record. Raises TooLarge."""
     limit = record_bytes(at_most)
     content = file.read(limit + 1)
     if len(content) > limit:
@@ -67,9 +67,9 @@ def read_whole(file: _Readable, at_most: int | None = None) -> bytes:
 
 
 def check_json(content: bytes) -> None:
-    """Refuse JSON whose values would take far more memory than its bytes. Raises TooLarge."""
+    """Raises TooLarge for JSON with so many values that they would take far more memory than its bytes."""
     limit = record_bytes() // _BYTES_A_VALUE
-    if len(content) < 2 * limit:  # a value takes two bytes at least
+    if len(content) < 2 * limit:  # a value takes at least two bytes
         return
     if _n_structure(content) > limit and _n_structure(_STRING.sub(b"", content)) > limit:
         raise TooLarge(f"JSON of more than {limit:,} values")
@@ -85,7 +85,7 @@ def largest_expansion(packed: int) -> int:
 
 
 class Expansion:
-    """Counts what a file unpacks to. `add` raises TooLarge beyond the bound."""
+    """Counts the bytes a file unpacks to. `add` raises TooLarge beyond the bound."""
 
     def __init__(self, packed: int) -> None:
         self._limit = largest_expansion(packed)

@@ -1,4 +1,4 @@
-"""Unicode's normal forms in linear time: the standard library takes the square of the marks on one letter."""
+"""Unicode's normal forms in linear time; the standard library's is quadratic in the marks on one letter."""
 
 import re
 import sys
@@ -7,13 +7,13 @@ from functools import cache
 from itertools import groupby
 from typing import Literal
 
-MARKS = 64  # on one letter; Unicode's stream-safe format has 30 at most, and no language comes near
-_JOINER = "\u034f"  # over which no mark is moved: it is what that format inserts
+MARKS = 64  # most marks on one letter; Unicode's stream-safe format allows 30, and no language comes near
+_JOINER = "\u034f"  # no mark moves past it; the stream-safe format inserts it too
 
 
 def normalized(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
-    """`unicodedata.normalize`, with a joiner after each MARKS marks in a row."""
-    # So many marks in a row have one at one of these places.
+    """`unicodedata.normalize`, with a joiner after every MARKS marks in a row."""
+    # A run of that many marks has one at one of these places.
     if any(map(unicodedata.combining, set(text[MARKS - 1 :: MARKS]))):
         text = _many().sub(rf"\g<0>{_JOINER}", text)
     return unicodedata.normalize(form, text)

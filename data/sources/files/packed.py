@@ -1,6 +1,6 @@
-"""Bytes and characters of a plain file: gzip, bzip2 and xz, and texts in UTF-16 or UTF-32 as UTF-8.
+"""Turns any file into plain bytes: unpacks gzip, bzip2 and xz, and recodes UTF-16 and UTF-32 as UTF-8.
 
-A damaged file gives what comes before the damage, then raises `zlib.error`, `lzma.LZMAError`, `OSError` or
+A damaged file gives everything before the damage, then raises `zlib.error`, `lzma.LZMAError`, `OSError` or
 `EOFError`. As in gzip(1) and xz(1), zero bytes after the last member are ignored.
 """
 
@@ -21,17 +21,17 @@ _MARKS = (  # of UTF-32 before those of UTF-16, which are their beginning
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
-_CONTROL = re.compile(r"[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f]")  # not written in text; \b, \f and escapes may be
+_CONTROL = re.compile(r"[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f]")  # never in text; \b, \f and escapes may be
 _MOST_CONTROLS = 0.001  # share of a text's characters: a log may have a few
 _UNMARKED = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _NOT_IN_TEXT = ("Cc", "Cn", "Co", "Cs")  # Unicode's categories
 _SAMPLE = 1 << 16  # bytes
-_LEAST_COMMON = 0.01  # share of ASCII and CJK punctuation in a text of any script
-_END_OF_FILE = "\x1a"  # that of CP/M and DOS, after a text's last line
+_LEAST_COMMON = 0.01  # least share of ASCII and CJK punctuation in a text of any script
+_END_OF_FILE = "\x1a"  # CP/M and DOS put it after a text's last line
 
 
 class _Member(Protocol):
-    """A decompressor of the standard library for one member of a file."""
+    """One of the standard library's decompressors, for one member of a file."""
 
     @property
     def eof(self) -> bool: ...
@@ -114,7 +114,7 @@ class Unpacked(io.RawIOBase):
 
 
 class Recoded(io.RawIOBase):
-    """The characters of a UTF-16 or UTF-32 stream as UTF-8. What is invalid stays invalid."""
+    """The characters of a UTF-16 or UTF-32 stream as UTF-8. Invalid input stays invalid."""
 
     def __init__(self, raw: io.BufferedReader, encoding: str) -> None:
         self._raw = raw
@@ -146,7 +146,7 @@ class Recoded(io.RawIOBase):
 
 
 def for_arrow(path: Path) -> str | BinaryIO:
-    """What Arrow can open: the path, or the open file if its path is not UTF-8, which Arrow's must be."""
+    """What Arrow can open: the path, or the open file if the path is not UTF-8, as Arrow requires."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -155,7 +155,7 @@ def for_arrow(path: Path) -> str | BinaryIO:
 
 
 def encoding_of(beginning: bytes) -> str:
-    """The encoding of a text by its byte order mark or, in UTF-16 and UTF-32 without one, by its characters.
+    """A text's encoding, by its byte order mark or, for UTF-16 and UTF-32 without one, by its characters.
 
     Anything else is taken for UTF-8.
     """
@@ -164,11 +164,11 @@ def encoding_of(beginning: bytes) -> str:
 
 
 def _unmarked(sample: bytes) -> str:
-    """The encoding in which a sample with zero bytes is text with the most common characters."""
+    """The encoding that makes a sample with zero bytes text with the most common characters."""
     decoder = codecs.getincrementaldecoder("utf-8")
     if _is_text(decoder("replace").decode(sample)):
         return "utf-8-sig"
-    # Text but for stray zero bytes. In UTF-16, such a text has one for each character.
+    # Text except for stray zero bytes. In UTF-16, such text has one for each character.
     n_zero = sample.count(0)
     if 2 * n_zero < len(sample) - n_zero and _is_text(decoder("replace").decode(sample.replace(b"\0", b""))):
         return "utf-8-sig"
@@ -182,7 +182,7 @@ def _unmarked(sample: bytes) -> str:
 
 
 def _is_text(text: str) -> bool:
-    """Whether all but very few characters are assigned and none of them controls."""
+    """Whether all but very few characters are assigned and not controls."""
     foreign = sum(
         char == "\ufffd" or (char not in "\t\n\r\f\b\x1a\x1b" and unicodedata.category(char) in _NOT_IN_TEXT)
         for char in text
@@ -191,9 +191,9 @@ def _is_text(text: str) -> bool:
 
 
 def decoded(content: bytes) -> str:
-    """A file's text in the encoding that `encoding_of` finds, without DOS's mark of the end.
+    """A file's text in the encoding that `encoding_of` finds, without DOS's end-of-file mark.
 
-    Raises UnicodeDecodeError if it is none of these, and ValueError if it is not text.
+    Raises UnicodeDecodeError if the bytes do not fit that encoding, and ValueError if they are not text.
     """
     text = content.decode(encoding_of(content))
     text = text.removesuffix(_END_OF_FILE)

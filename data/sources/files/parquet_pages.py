@@ -1,8 +1,8 @@
-"""The sizes that a Parquet file's pages claim, before any is unpacked.
+"""Reads the sizes that a Parquet file's pages claim, before any page is unpacked.
 
-A reader allocates what a page's header claims, up to 2 GiB, so the headers are read first. They are Thrift's
-compact protocol (https://github.com/apache/parquet-format, PageHeader): each is parsed only as far as to tell
-its sizes and its end.
+A reader allocates what a page's header claims, up to 2 GiB, so the headers are read first. They use Thrift's
+compact protocol (https://github.com/apache/parquet-format, PageHeader); each is parsed only far enough to
+tell its sizes and its end.
 """
 
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def _header(file: BinaryIO, place: int) -> tuple[dict[tuple[int, ...], int], int
 
 
 class _Thrift:
-    """A compact struct's integers, by the path of their fields. Raises IndexError at the end of the bytes."""
+    """A compact struct's integers, by the path of their fields. Raises IndexError if the bytes end early."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

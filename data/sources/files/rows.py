@@ -1,6 +1,6 @@
-"""Files of rows, one dict at a time: JSON lines and arrays (plain or compressed), Parquet, saved datasets.
+"""Reads files of rows, one dict at a time: JSON lines and arrays (also compressed), Parquet, saved datasets.
 
-A line or an element that is not a JSON object is quarantined with its position, and reading continues; a
+A line or an element that is not a JSON object is quarantined with its position, and reading continues. A
 truncated file gives the rows before the break, then raises one of `UNREADABLE`.
 """
 
@@ -40,12 +40,12 @@ SUFFIXES = (*_LINES, ".parquet", ".arrow")
 _BETWEEN = re.compile(
     r"[\s,\x1e]*+"
 )  # objects on one line; the last is that of JSON text sequences (RFC 7464)
-KINDS = 5  # of files, in a message
+KINDS = 5  # most kinds of files to name in a message
 ABOUT = ("dataset_info.json", "state.json", "dataset_dict.json")  # files next to a saved dataset
 
 
 def has_rows(path: Path) -> bool:
-    """Whether the file's suffix is that of JSON, Parquet or Arrow."""
+    """Whether the file has a suffix of JSON, Parquet or Arrow."""
     return path.name.lower().endswith(SUFFIXES)
 
 
@@ -64,7 +64,7 @@ def visible_files(folder: Path) -> list[Path]:
 
 
 def expected(path: Path, kinds: str) -> DataError:
-    """The error for an input without any of the kinds of file that a recipe reads."""
+    """The error for an input with none of the kinds of files that a recipe reads."""
     if path.exists():
         there = kinds_of([path] if path.is_file() else visible_files(path))
         problem = f"nothing here to read ({there or 'no file'})"
@@ -94,7 +94,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
 
 
 def open_plain(path: Path) -> io.BufferedReader:
-    """The file's bytes, decompressed if need be. Reading raises TooLarge beyond `max_expansion`."""
+    """The file's bytes, decompressed if necessary. Reading raises TooLarge beyond `max_expansion`."""
     kind = _compression(path)
     stream = (
         packed.Unpacked(path, kind)
@@ -105,7 +105,7 @@ def open_plain(path: Path) -> io.BufferedReader:
 
 
 def _compression(path: Path) -> str:
-    """How a file is compressed, by its first bytes or else by its suffix; downloads may be unpacked."""
+    """How a file is compressed: by its first bytes, because a download may be unpacked, or by its suffix."""
     with path.open("rb") as file:
         beginning = file.read(256)
     found = next((kind for kind, first in _BEGINNINGS.items() if first.match(beginning)), "")
@@ -150,7 +150,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
 
 
 def _objects(line: bytes) -> list[dict]:
-    """The objects of a line that has several, or that ends in a comma as in an array; else none."""
+    """The objects in a line that has several, or that ends in a comma as in an array; else none."""
     found: list[dict] = []
     try:
         text = line.decode()
@@ -173,7 +173,7 @@ def in_utf8(file: io.BufferedReader) -> io.BufferedReader:
 
 
 def bounded_lines(file: io.BufferedReader) -> Iterator[bytes | None]:
-    """Each line; None for one above `record_bytes`, which is not held."""
+    """Each line; None for a line larger than `record_bytes`, which is not held."""
     limit = limits.record_bytes()
     while line := file.readline(limit + 1):
         if len(line) <= limit:

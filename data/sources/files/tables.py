@@ -1,6 +1,6 @@
 """Rows of Parquet and Arrow files, a few at a time, in memory bounded by `record_bytes`.
 
-A row above the bound is a malformed `Drop`; so is a row group whose pages alone would take far more.
+A row above the bound becomes a malformed `Drop`, and so does a row group with pages far above it.
 """
 
 import struct
@@ -17,10 +17,10 @@ from data.sources.files import limits, packed
 from data.sources.files.limits import Expansion
 from data.sources.files.parquet_pages import pages_of
 
-_ROWS = 256  # converted at once
+_ROWS = 256  # most rows to convert at once
 _PAGE_RECORDS = 8  # records of the largest size in one page: writers put up to 1,024 rows in a page
-_ROW_BYTES = 64  # that an empty row counts for
-_VALUE_BYTES = 16  # that a value of a list counts for
+_ROW_BYTES = 64  # how much an empty row counts
+_VALUE_BYTES = 16  # how much each value of a list counts
 
 
 def parquet_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
@@ -43,7 +43,7 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
 
 
 def arrow_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
-    """What `Dataset.save_to_disk` of Hugging Face's datasets wrote."""
+    """Each row, with its place from 0, that `Dataset.save_to_disk` of Hugging Face's datasets wrote."""
     number = 0
     expansion = Expansion(path.stat().st_size)
     source = packed.for_arrow(path)
@@ -77,7 +77,7 @@ def _rows(
 
 
 def _decoded(row: pa.RecordBatch) -> pa.RecordBatch:
-    """One row with its own values instead of places in a dictionary of all rows' values."""
+    """One row, holding its own values instead of places in a dictionary of all rows' values."""
     columns = [
         column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
         for column in row.columns

@@ -1,7 +1,7 @@
-"""The members of a tar, whatever its headers claim: bounded memory and time for each.
+"""Reads the members of a tar in bounded memory and time for each, whatever its headers claim.
 
-tarfile keeps every member, copies all global PAX headers for each, and asks for as many bytes as a header
-claims. Here no header outlives its member, and one member's headers take at most a MiB together.
+tarfile keeps every member, copies all global PAX headers for each, and requests as many bytes as a header
+claims. Here no header outlives its member, and one member's headers take at most 1 MiB together.
 """
 
 import tarfile
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import IO, Protocol
 
 READ_BYTES = 1 << 20  # most bytes of one read, and of all headers of a member (long names, PAX)
-NAME_CHARACTERS = 4096  # of a file's path on Linux; what looks at each of its parents takes the square
+NAME_CHARACTERS = 4096  # most in a path on Linux; looking at each parent takes the square of its length
 
 
 class Source(Protocol):
-    """A file that is read forward. Its `read` first asks `allow`."""
+    """A file that is read forward. Its `read` must call `allow` first."""
 
     header_left: int | None = None  # bytes left for headers, while they are read
     last: bytes = b""  # what the last `read` returned
@@ -33,10 +33,10 @@ class Source(Protocol):
 
 
 def members(source: Source, needs_end: bool = False) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
-    """Each member, with its content if it is a file: to be read before the next member.
+    """Each member, with its content if it is a file; read that before asking for the next member.
 
-    Raises tarfile.TarError, also for a damaged header, where tarfile would see the end, and, if the tar
-    `needs_end`, without an end mark; and whatever `source` raises.
+    Raises tarfile.TarError: also for a damaged header, which tarfile would take for the end, and for a
+    missing end mark if the tar `needs_end`. Raises whatever `source` raises.
     """
     source.header_left = READ_BYTES
     try:
