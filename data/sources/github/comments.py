@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 @dataclass(frozen=True)
 class Comments:
-    """A language's comment marks: of line comments, and of block comments (open, close)."""
+    """A language's marks of line comments, and of block comments (open, close)."""
 
     line: tuple[str, ...] = ()
     block: tuple[tuple[str, str], ...] = ()

@@ -1,6 +1,6 @@
-"""Conditions in the text of a license file or a notice, beyond those of the licenses that it names.
+"""Finds conditions in a license file or a notice beyond those of the licenses that it names.
 
-In: text, in `recognize`'s plain form (lower-case words, joined by spaces) where that is said.
+In: text. Arguments named `plain` are in `recognize`'s plain form: lower-case words joined by spaces.
 """
 
 import re
@@ -41,12 +41,12 @@ _FOREIGN = (
     *("untersagt", "verboten", "nicht gestattet", "kommerziell", "interdit", "commerciale"),
     *("sans autorisation", "sans l'autorisation", "prohibid", "proibid", "vietat", "comercia"),
 )
-_HOLDER = re.compile(r"(?:copyright|\(c\)|©|&copy;)[^\n.。]*")  # its name may have such a word
+_HOLDER = re.compile(r"(?:copyright|\(c\)|©|&copy;)[^\n.。]*")  # a holder's name may contain such a word
 _HARMLESS = re.compile(
     r"\b(?:non ?commercial|private) (?:and|or|and or) commercial\b|\bcommercial (?:and|or"
     r"|and or) non ?commercial\b"
     r"|\bwith(?:out)? (?:or without )?fees?\b|\bspdx license identifier [\w.]+"
-    r"|\bnames?\b.{0,120}\bmay not$"  # BSD's third clause in its older words
+    r"|\bnames?\b.{0,120}\bmay not$"  # an older wording of BSD's third clause
     r"|\brequires? (?:an?|the|its) (?:\w+ ){0,3}(?:librar(?:y|ies)|compiler|runtime|interpreter)\b"
 )
 _PROPRIETARY = re.compile(
@@ -60,7 +60,7 @@ _PROPRIETARY = re.compile(
 )
 _OWN_NAME = re.compile(r"endors|advertis|publicity|\bnames? (?:of|nor)\b|except in compliance|promot")
 
-# "Redistribution and use are permitted": a grant, unless something follows or is denied.
+# "Redistribution and use are permitted" is a grant, unless a condition follows or something is denied.
 _GRANT = re.compile(
     r"\b(?:is|are) (?:hereby )?(?:permitted|allowed)\b"
     r"(?! (?:only|provided|if|under|subject|for|in|to|unless)\b)"
@@ -74,16 +74,16 @@ def has_conditions(plain: str) -> bool:
 
 
 def without_grant(plain: str) -> str:
-    """Plain words of a notice without the words that only permit."""
+    """A notice's plain words without those that only permit; all of them if the notice denies anything."""
     return plain if _DENIAL.search(plain) else _GRANT.sub("", plain)
 
 
 def has_foreign_conditions(text: str) -> bool:
-    """Whether a text sets conditions in another language than English."""
+    """Whether a text sets conditions in a language other than English."""
     text = _HOLDER.sub("", text.lower())
     return any(words in text for words in _FOREIGN)
 
 
 def is_proprietary(plain: str) -> bool:
-    """Whether a plain sentence of a notice keeps the file a secret, or its use to its owner."""
+    """Whether a notice's sentence, in plain form, keeps the file secret or reserves its use for the owner."""
     return _PROPRIETARY.search(plain) is not None and not _OWN_NAME.search(plain)

@@ -1,4 +1,4 @@
-"""The text of a source file in UTF-8, UTF-16, or one of the older encodings."""
+"""Decodes a source file from UTF-8, UTF-16, or an older encoding."""
 
 import codecs
 import re
@@ -10,7 +10,7 @@ _BOMS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _DECLARED = re.compile(rb"\A(?:[^\n]*\n)?[^\n]*coding[:=][ \t]*([-\w.]{1,40})")
 _DETECTED_BYTES = 64 << 10
 _WORD = re.compile(r"[A-Za-zÀ-ÖØ-öø-ÿŒœŠšŽžŸ]+")
-_BOXED = re.compile(r"[^\W\d_][─-▟]|[─-▟][^\W\d_]")  # a letter beside a box: no text of KOI8-R
+_BOXED = re.compile(r"[^\W\d_][─-▟]|[─-▟][^\W\d_]")  # a letter next to a box: not KOI8-R text
 _MAX_WESTERN = 0.1  # largest share of non-ASCII characters in Western text
 
 
@@ -38,9 +38,10 @@ def decoded(content: bytes) -> str | None:
 
 
 def _is_lone(text: str) -> bool:
-    """Whether letters beyond ASCII mostly stand without ASCII letters, unlike in words of Western languages.
+    """Whether most words with non-ASCII letters have no ASCII letters, unlike words of Western languages.
 
-    Such is text in an East Asian encoding that is too short to be detected. A letter alone may be either.
+    Text in an East Asian encoding looks like this if it is too short to be detected. One-letter words may be
+    either, so they do not count.
     """
     words = [word for word in _WORD.findall(text) if not word.isascii()]
     longer = [word for word in words if len(word) > 1]

@@ -1,4 +1,4 @@
-"""The files of repositories: folders, snapshots, and rows of code datasets.
+"""Reads the files of repositories: from folders, snapshots, and rows of code datasets.
 
 In: an input. Out: for each source file, a record with the license that covers it, or a drop.
 """
@@ -46,7 +46,7 @@ _MAX_LICENSE_TEXT = 64 << 20  # characters of all license files of a repository
 _MAX_LICENSES = 20  # per row; further ones count as unknown
 _SNAPSHOTS = (".tar.gz", ".tgz", ".tar")
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}  # by their first bytes
-# The columns' names in code datasets: BigQuery, github-code, The Stack, RedPajama.
+# Column names in code datasets: BigQuery, github-code, The Stack, RedPajama.
 _COLUMNS = {
     "content": ("content", "code", "text"),
     "path": ("path", "sample_path", "max_stars_repo_path", "file_path"),
@@ -165,7 +165,7 @@ def _read_snapshot(archive: Path) -> Iterator[Record | Drop]:
 
 
 class _LicenseTexts:
-    """The texts of a repository's license files, in bounded memory: those beyond it count as unknown."""
+    """The texts of a repository's license files, in bounded memory; texts beyond it count as unknown."""
 
     def __init__(self) -> None:
         self.kept: dict[PurePosixPath, str] = {}
@@ -179,7 +179,7 @@ class _LicenseTexts:
 def _members(archive: Path) -> Iterator[tuple[int, tarfile.TarInfo, IO[bytes]]]:
     """The regular files of a tar, each with its number among all members, in constant memory.
 
-    Raises before the end if the tar is damaged or truncated: a license may be in the part that is missing.
+    Raises if the tar is damaged or truncated, because the missing part may contain a license.
     """
     with archive.open("rb") as file:
         magic = file.read(6)
@@ -196,7 +196,7 @@ def _members(archive: Path) -> Iterator[tuple[int, tarfile.TarInfo, IO[bytes]]]:
 
 
 class _Bounded(tars.Source):
-    """A file that counts what it unpacks to, and raises TooLarge."""
+    """A file that counts the bytes it unpacks to, and raises TooLarge."""
 
     def __init__(self, raw: IO[bytes], packed: int) -> None:
         self.raw = raw
@@ -204,7 +204,7 @@ class _Bounded(tars.Source):
         self._expansion = Expansion(packed)
 
     def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place from the beginning; what is unpacked on the way is counted."""
+        """Go to a place, counted from the beginning; bytes unpacked on the way count, too."""
         if whence != os.SEEK_SET:
             raise OSError("a tar is read from its beginning")
         if isinstance(self.raw, io.BufferedReader):  # not packed
@@ -308,7 +308,7 @@ def _is_packed(path: Path) -> bool:
 
 
 def _read_license(path: Path) -> str:
-    """The text of a license file, cut after MAX_TEXT + 1 bytes; empty for a pipe or a link to nothing."""
+    """The text of a license file, cut after MAX_TEXT + 1 bytes; empty for a pipe or a dangling link."""
     if not path.is_file():
         return ""
     try:

@@ -1,4 +1,4 @@
-"""Which license covers a file of a repository, and whether it is accepted.
+"""Finds the license that covers a file of a repository, and whether it is accepted.
 
 In: the repository's license files with their paths. Out: an SPDX expression in lower case ("mit",
 "apache-2.0 OR mit").
@@ -24,12 +24,12 @@ _NOTICES = re.compile(
 )
 FOLDER = "LICENSES"  # REUSE's LICENSES/MIT.txt; a lower-case folder often holds other projects' licenses
 _WAIVER = re.compile(rf"{FOLDER}/CC0-1\.0\.\w+")
-_HEAD = 4000  # characters of a file in which its SPDX tag is looked for
+_HEAD = 4000  # search this many characters of a file for its SPDX tag
 _TEXT = ("", ".txt", ".md", ".markdown", ".rst")
 _GNU = (".lesser", ".lib")  # GNU's names for the Lesser (once Library) GPL: COPYING.LESSER
 _NOT_TEXT = {*LANGUAGES, ".json", ".toml", ".yml", ".yaml", ".xml", ".svg", ".png", ".pdf"} - {*_TEXT}
 MAX_TEXT = 256 << 10  # most bytes of a license file; the longest text that SPDX lists has 95,000
-_FAMILY = re.compile(  # license names that are counted individually
+_FAMILY = re.compile(  # licenses that a drop's reason may name
     r"(?:mit|mit-0|isc|zlib|unlicense|proprietary|none|unknown|wtfpl|sspl-1.0|bsl-1.0|commons-clause"
     r"|psf-2.0|ms-[pr]l"
     r"|(?:apache|[al]?gpl|mpl|epl|lgpl|artistic|eupl|cc0?|cddl|bsd|busl|fsl|elastic|cecill|cc-by(?:-nc"
@@ -90,7 +90,7 @@ def folder_license(files: Mapping[str, str]) -> str:
 
 
 def _without_waivers(files: Mapping[str, str]) -> Mapping[str, str]:
-    """The files without LICENSES/CC0-1.0.txt, if others are left: it covers data, and asks for nothing."""
+    """The files without LICENSES/CC0-1.0.txt, if any are left: it covers data, and demands nothing."""
     others = {name: text for name, text in files.items() if not _WAIVER.fullmatch(name)}
     return others or files
 
@@ -121,7 +121,7 @@ class Coverage:
 
 
 def spdx(name: str) -> str:
-    """A license's SPDX expression in lower case, from any case or from its common long name; or `unknown`."""
+    """The lower-case SPDX expression for a license in any case or by its common long name; else `unknown`."""
     plain = " ".join(re.sub(r'[",]|\b(?:the|version)\b', " ", name.lower()).split())
     name = _LONG_NAMES.get(plain, name.strip().lower())
     return name if re.fullmatch(r"[a-z0-9.+() -]{1,80}", name) else UNKNOWN
@@ -129,7 +129,7 @@ def spdx(name: str) -> str:
 
 def is_accepted(expression: str, accepted: frozenset[str]) -> bool:
     """Whether the accepted licenses (lower case) satisfy an SPDX expression."""
-    # An exception only ever adds permissions; "with Commons-Clause" is none.
+    # An exception only ever adds permissions; "with Commons-Clause" is not an exception.
     expression = _EXCEPTION.sub("", expression.lower())
     n_inner = 1
     while n_inner:  # all of the innermost parentheses at once
@@ -140,7 +140,7 @@ def is_accepted(expression: str, accepted: frozenset[str]) -> bool:
 
 
 def _is_met(expression: str, accepted: frozenset[str]) -> bool:
-    """The same without parentheses."""
+    """As `is_accepted`, for an expression without parentheses."""
     return any(_all_accepted(one, accepted) for one in expression.split(" or "))
 
 

@@ -73,7 +73,7 @@ _UNFINISHED = re.compile(
     r"(?:[,;&(]|\b(?:\d{4}|is|are|under|and|or|of|the|by|to|in|for|with|rights))$", re.IGNORECASE
 )
 
-# Comments that bundlers keep with the code of others that they join (esbuild's "legal comments").
+# Marks of comments that bundlers keep with the code that they join (esbuild's "legal comments").
 _KEPT_MARKS = ("/*!", "@license", "@preserve")
 _TAG = "SPDX-License-Identifier"
 
@@ -100,7 +100,7 @@ def split_notice(text: str, comments: Comments) -> tuple[str, str]:
         lines[:top],
         top,
         True,
-    )  # whether the end of the unit above is untouched
+    )  # intact: the end of the unit above is untouched
     for unit in [*units, _Unit(end, len(lines))]:
         kept = _kept(lines, unit, removed)
         edges = removed if not (unit.marks and kept) else set()  # a block that is kept also keeps its frame
@@ -131,7 +131,7 @@ def comment_lines(lines: list[str], comments: Comments) -> list[str]:
 
 
 def inner_notices(text: str, comments: Comments) -> list[str]:
-    """The words of the notices below the first line of code: of the files that were joined to this one."""
+    """The words of notices below the first line of code, from files that were joined to this one."""
     if not any(mark in text for mark in (*_KEPT_MARKS, _TAG)):
         return []
     lines = text.split("\n")
@@ -155,7 +155,7 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _rims(gap: list[str]) -> tuple[list[str], list[str]]:
-    """Of the bare and blank lines between two comments, the bare ones next to the first and the second."""
+    """The bare lines between two comments that touch the upper one, and those that touch the lower one."""
     blank = [number for number, line in enumerate(gap) if not line.strip()]
     return (gap[: blank[0]], gap[blank[-1] + 1 :]) if blank else ([], [])
 
@@ -188,14 +188,14 @@ def _kept(lines: list[str], unit: _Unit, removed: set[int]) -> list[str]:
 
 
 def _n_marks(line: str, opening: str) -> int:
-    """The number of characters that open a comment: of `/*`, or `/**`."""
+    """The number of characters that open a comment, as in `/*` or `/**`."""
     return len(opening) + next(
         (n for n, char in enumerate(line[len(opening) :]) if char not in "*!|"), len(line)
     )
 
 
 def _notice_lines(lines: list[str], paragraphs: list[tuple[int, int]]) -> set[int]:
-    """The numbers of the lines of the license notice."""
+    """The line numbers of the license notice."""
     removed: set[int] = set()
     noticed = [_notice_lines_in(lines, start, stop) for start, stop in paragraphs]
     for place, (start, stop) in enumerate(paragraphs):
@@ -324,5 +324,5 @@ def _block_end(lines: list[str], at: int, opening: str, closing: str) -> int:
 
 
 def _is_bare(line: str) -> bool:
-    """Whether a line has no letter or digit: blank, only a comment mark, or a ruler."""
+    """Whether a line has no letter or digit: it is blank, only a comment mark, or a rule."""
     return not any(map(str.isalnum, line))

@@ -1,7 +1,7 @@
 """GitHub: source files under accepted licenses, without their license notices.
 
 In: folders of repositories, snapshots (`.tar.gz`), or rows (JSON lines or Parquet: BigQuery's exports and the
-usual code datasets). Out: a document for each file worth training on (paper §2.1; docs/recipe.md §2 has
+common code datasets). Out: a document for each file worth training on (paper §2.1; docs/recipe.md §2 has
 RedPajama's thresholds and mistakes). Duplicates are found after cleaning.
 """
 
@@ -14,7 +14,7 @@ from data.sources.github.recognize import assigned_license, notice_license
 
 VERSION = 13  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = "exact"
-_HEAD = 10_000  # characters in which a file may name its license in code
+_HEAD = 10_000  # a file may name its license in code within this many characters
 ACCEPTED = frozenset({"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause"})  # paper §2.1
 
 

@@ -1,4 +1,4 @@
-"""Which license a text grants: a license file, or the notice at the top of a source file.
+"""Recognizes the license that a text grants: a license file, or the notice at the top of a source file.
 
 In: text. Out: an SPDX expression in lower case ("mit", "apache-2.0 OR mit", "mit AND unknown"). A license is
 recognized by the phrases that grant its rights. Further text counts against it: another license's name is
@@ -18,7 +18,7 @@ from data.sources.github.conditions import (
 )
 
 UNKNOWN = "unknown"
-_TEXTS = Path(__file__).parent / "texts"  # as the SPDX list has them
+_TEXTS = Path(__file__).parent / "texts"  # the licenses' own, as in the SPDX list
 _GRAM = 5  # consecutive words that must match a known text
 _MAX_TAG = 1000  # most characters of a license file that only holds an SPDX tag
 _MAX_STATEMENT = 80  # most words of a license file that only names its license
@@ -168,9 +168,9 @@ _BESIDE_NAME = re.compile(
     r"(?:the|this|is|a|an|of|and|or|see|at|for|text|file|project|software|code|copyright|c|version|v|terms|full"
     r"|licensed?|licenses|spdx|identifier|\d[\d.]*)"
 )
-_MAX_NAME = 15  # most words of such a file
+_MAX_NAME = 15  # most words beside the name in such a file
 _BULLET = re.compile(r"^[ \t]*[(\[]?(?:\d{1,2}|[a-h]|[ivx]{1,4})[.)\]](?=\s)", re.IGNORECASE | re.MULTILINE)
-# Headings above the licenses of other people's software that is distributed along.
+# Headings above the licenses of third-party software that comes with the project.
 _BUNDLED = re.compile(
     r"^[^\w\n]{0,20}(?:"
     r"(?:(?:licenses?|notices?|terms) (?:for|of) )?(?:(?:other|included|bundled) )?(?:third|3rd)[- ]party"
@@ -182,10 +182,10 @@ _BUNDLED = re.compile(
     r"(?: \w+){0,3} (?:third|3rd)[- ]party\b)",
     re.IGNORECASE | re.MULTILINE,
 )
-# Code that became part of this project; if its license is copyleft, it covers some of the project's files.
+# Code that became part of this project; if it is under copyleft, so are some of the project's files.
 _INCORPORATED = re.compile(r"\b(?:includes|contains)\b", re.IGNORECASE)
 _COPYLEFT = re.compile(r"\b(?:affero|lesser|gnu)\s+(?:general\s+)?public\s+license\b", re.IGNORECASE)
-_MAX_HEADINGS = 5  # that are looked at
+_MAX_HEADINGS = 5  # look at this many
 _COPYRIGHT = re.compile(
     r"^[ \t\W]{0,200}(?:portions )?(?:copyright|\(c\)|©|&copy;|authors?:|written by)[^\n]*$",
     re.IGNORECASE | re.MULTILINE,
@@ -223,7 +223,7 @@ def recognize(text: str) -> str:
 
 
 def _without_bundled(text: str) -> str:
-    """The text without the notices of bundled software below a complete license, which only concern that."""
+    """The text without what follows a complete license but only concerns bundled software."""
     for heading in islice(_BUNDLED.finditer(text), _MAX_HEADINGS):
         found = _found(_plain(_bare(text[: heading.start()])))
         if found and _INCORPORATED.search(heading[0]) and _COPYLEFT.search(text, heading.start()):
@@ -240,7 +240,7 @@ def _only_states(plain: str, rest: list[str]) -> bool:
 
 
 def _only_names(text: str) -> bool:
-    """Whether a text is nothing but a license's name, below a copyright at most."""
+    """Whether a text is nothing but a license's name, perhaps with a copyright line."""
     words = _NAME.sub("", _plain(_COPYRIGHT.sub("", text))).split()
     return len(words) <= _MAX_NAME and all(map(_BESIDE_NAME.fullmatch, words))
 
@@ -248,7 +248,8 @@ def _only_names(text: str) -> bool:
 def notice_license(notice: str, repository: str = "") -> str:
     """The license that a source file's own notice names, or "" if it names none.
 
-    `unknown` if the notice has conditions of its own, or the address of a license outside this repository.
+    Contains `unknown` if the notice names an unknown license or sets conditions in a foreign language or, if
+    it names no license, sets other conditions or links to a license outside this repository.
     """
     if tags := tagged(notice):
         return tags
@@ -272,7 +273,7 @@ def _is_unknown_name(name: str) -> bool:
 
 
 def _has_own_conditions(plain: str) -> bool:
-    """Whether a notice has conditions in words that are in no accepted license's text."""
+    """Whether a notice sets conditions in words that no known license text contains."""
     if not has_conditions(plain):
         return False
     return any(has_conditions(without_grant(run)) for run in _rest(plain.split(), {*_TEXT_OF.values()}))
@@ -295,7 +296,7 @@ def assigned_license(text: str) -> str:
 def tagged(text: str) -> str:
     """The SPDX expression of a file's tags, or ""."""
     tags = [tag.strip(" \t'\"") for tag in _SPDX.findall(text)]
-    # As in Rust's older manifests, a stroke leaves a choice.
+    # A slash leaves a choice, as in Rust's older manifests.
     choices = (" or ".join(one.strip(" ") for one in tag.lower().split("/")) for tag in dict.fromkeys(tags))
     return " AND ".join(f"({choice})" for choice in choices)
 
@@ -312,7 +313,7 @@ def _is_choice(plain: str) -> bool:
 
 
 def _found(plain: str) -> list[str]:
-    """The licenses whose granting phrases occur."""
+    """The licenses with all their granting phrases in the text, and none of the barred ones."""
     return [
         name
         for name, (needed, barred) in _KNOWN.items()

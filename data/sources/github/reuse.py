@@ -1,4 +1,4 @@
-"""Which license a repository declares for a file outside of it: REUSE.toml, .reuse/dep5 and .license files.
+"""Reads the licenses that a repository declares outside the files: REUSE.toml, .reuse/dep5, .license files.
 
 In: the texts of those files with their paths. Out: an SPDX expression in lower case for a file's path.
 Source: the REUSE specification 3.3, "Licensing Information", and Debian's copyright format 1.0.
@@ -30,7 +30,7 @@ class _Annotation:
 
 @dataclass
 class Declared:
-    """The declarations of a repository, by the folder of the file that has them, and of single files."""
+    """A repository's declarations: annotations by their file's folder, sidecars by the file they cover."""
 
     annotations: dict[str, list[_Annotation]] = field(default_factory=dict)
     sidecars: dict[str, str] = field(default_factory=dict)
