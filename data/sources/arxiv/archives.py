@@ -1,4 +1,4 @@
-"""ArXiv's archives: a bulk tar of papers, or one paper as `.tex`, `.gz`, `.tar` or `.tar.gz`.
+"""Reads arXiv's archives: a bulk tar of papers, or one paper as `.tex`, `.gz`, `.tar` or `.tar.gz`.
 
 Everything is read once, sequentially, into bounded memory; nothing is unpacked to disk.
 """
@@ -82,7 +82,7 @@ def is_bulk(path: Path) -> bool:
 
 
 def _read_paper(raw: _Readable, name: str, file: str, number: int) -> Iterator[Record | Drop]:
-    """A paper from its bytes: one file or a tar, with gzip around it or not."""
+    """A paper from its bytes: one file or a tar, gzipped or not."""
     stream = _Stream(raw, MAX_UNPACKED)
     kept = Files()
     try:

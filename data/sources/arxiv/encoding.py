@@ -1,6 +1,6 @@
-"""Decode a LaTeX file.
+"""Decodes a LaTeX file.
 
-UTF-8 where the bytes are UTF-8, else what the file or its paper's main file declares, else Windows-1252.
+As UTF-8 if that is valid, else as the file or its paper's main file declares, else as Windows-1252.
 """
 
 import codecs
@@ -42,14 +42,14 @@ _PERCENT = re.compile(r"(?<!\\)(?:\\\\)*+%")
 def decode(content: bytes, main: bytes = b"") -> str:
     """The text of a file: UTF-8, else what it or the main file declares, else Windows-1252.
 
-    Without a declaration each byte that is not UTF-8 is read as Windows-1252, where that has a
-    character, or as Latin-1. NULs, which TeX ignores, are removed; line ends become newlines.
+    Without a declaration, each byte that is not UTF-8 is read as Windows-1252 or, where that has no
+    character, as Latin-1. NULs, which TeX ignores, are removed; line ends become newlines.
     """
     return as_tex_reads(_decode(content, main))
 
 
 def as_tex_reads(text: str) -> str:
-    """The text without NULs, and with any line ends as newlines."""
+    """The text without NULs, with newlines for all line ends."""
     if "\0" in text:
         text = text.replace("\0", "")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
@@ -90,7 +90,7 @@ codecs.register_error("relama.cp1252", _as_cp1252)
 
 
 def uncommented(pattern: re.Pattern, text: str) -> Iterator[re.Match]:
-    """Matches outside comments, judging by their own lines. Linear in the text."""
+    """Matches outside comments, judged by the line that each is on. Linear in the text."""
     looked = 0  # how far the last match's line was searched
     is_comment = False
     for mark in pattern.finditer(text):

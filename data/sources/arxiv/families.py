@@ -1,10 +1,10 @@
-r"""Macros with computed names, of which a paper defines many at once: `\ddefloop ABC\ddefloop` makes `\bA`, …
+r"""Writes out definitions with computed names, often made in bulk: `\ddefloop ABC\ddefloop` makes `\bA`, …
 
-In: LaTeX without comments. Out: the same with each such definition written out, as `\def\bA{\mathbf{A}}`, in
-the place of the call that makes it. Read are names made by `\csname`, `\@namedef` and etoolbox's `\csdef`;
-macros that define such names, or a name that they are given; and the loops that papers call them in. A call
-is left as it is unless every name that it makes is known. Sources: The TeXbook, chapter 7 (`\csname`);
-source2e, ltcntrl (`\@for`, `\@tfor`); the manuals of etoolbox (§3.8) and pgffor.
+In: LaTeX without comments. Out: the same with `\def\bA{\mathbf{A}}` and the like in place of each call that
+makes such definitions. Names are made by `\csname`, `\@namedef` and etoolbox's `\csdef`, by macros that use
+these or define a name that they are given, and by loops that call such macros. A call stays as it is unless
+every name that it makes is known. Sources: The TeXbook, chapter 7 (`\csname`); source2e, ltcntrl (`\@for`,
+`\@tfor`); the manuals of etoolbox (§3.8) and pgffor.
 """
 
 import re
@@ -13,10 +13,10 @@ from data.sources.arxiv.latex.macros import PROTECTED
 from data.sources.arxiv.latex.syntax import Arguments
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim
 
-_ITEMS = 200  # of a loop
-_LIST = 20_000  # characters of one
-_LONGEST = 400  # characters of a name
-_NESTED = 4  # a loop calls a macro that calls another
+_ITEMS = 200  # most items of a loop
+_LIST = 20_000  # most characters of a loop's list
+_LONGEST = 400  # most characters of a name
+_NESTED = 4  # nesting of calls: a loop calls a macro that calls another
 _GROWTH = 1 << 20  # characters that all calls of a paper may add
 _COMMAND = r"(?:[egx]?def|let|(?:re)?newcommand\*?|providecommand\*?|DeclareMathOperator\*?)"
 _DEFINITION = rf"\\{_COMMAND}(?![A-Za-z])"
@@ -50,7 +50,7 @@ _NOEXPAND = re.compile(r"\\noexpand\s*+(?=\\)")
 _FOR = re.compile(r"\s*+\\([A-Za-z@]++)\s*+:=([^\\{}]{1,2000}?)\\do(?![A-Za-z@])")
 _FOREACH = re.compile(r"\s*+\\([A-Za-z@]++)\s+in\s*+\{([^\\{}]{1,2000})\}")
 _RANGE = re.compile(r"([A-Za-z]),\s*\.\.\.\s*,\s*([A-Za-z])")
-_AT_ONCE = {"edef": "def", "xdef": "gdef"}  # expand their values at once, others when they are used
+_AT_ONCE = {"edef": "def", "xdef": "gdef"}  # these expand their values at once, others when used
 _DEFS = frozenset({"def", "gdef", "newcommand", "renewcommand", "providecommand"})
 
 
@@ -63,15 +63,15 @@ class _Writer:
     def __init__(self, text: str, verbatim: Verbatim) -> None:
         self._verbatim = verbatim
         self._arguments = Arguments()
-        self._definers: dict[str, tuple[int, str]] = {}  # macros that define: their arguments and bodies
-        self._endless: dict[str, tuple[str, str]] = {}  # loops over tokens: the name before which they end
-        self._names: dict[str, str] = {}  # for computed names with other characters than letters
+        self._definers: dict[str, tuple[int, str]] = {}  # macros that define others: arguments and body
+        self._endless: dict[str, tuple[str, str]] = {}  # loops over tokens: name at their end, and body
+        self._names: dict[str, str] = {}  # for computed names with characters other than letters
         self._taken = set(_WORD.findall(text))
         self._unclosed: set[str] = set()  # verbatim environments that no longer end
         self._left = _GROWTH
 
     def read(self, text: str, depth: int = 0) -> str:
-        """The text with what it defines written out; `depth` counts the calls that it comes from."""
+        """The text with its definitions written out; `depth` counts the calls that it comes from."""
         out, start, position = [], 0, 0
         for mark in _WORD.finditer(text):
             if mark.start() < position or not mark[1]:
@@ -102,7 +102,7 @@ class _Writer:
         return position
 
     def _note(self, text: str, position: int) -> int:
-        """Remember the macro that is defined here, if its calls define others; returns where that ends."""
+        """Remember the macro defined here if its calls define others; return where its definition ends."""
         found = _HEAD.match(text, position)
         if found is None or text[found.end() : found.end() + 1] != "{":
             return position
@@ -121,7 +121,7 @@ class _Writer:
         return end
 
     def _made(self, word: str, text: str, position: int, depth: int) -> tuple[str, int] | None:
-        """What a command here defines, written out, and the command's end; None if it is another command."""
+        """What the command here defines, written out, and the command's end; None to leave it as it is."""
         if word == "expandafter":
             made = _MADE.match(text, position)
             word = _AT_ONCE.get(made["word"], made["word"]) if made else ""
@@ -149,7 +149,7 @@ class _Writer:
         return "".join(values), end
 
     def _new(self, name: str) -> str:
-        """The name to define for a computed one, which may have other characters than letters."""
+        """The name to define for a computed one: only letters, whatever characters that has."""
         if _is_word(name):
             return name
         if name not in self._names:
@@ -161,7 +161,7 @@ class _Writer:
         return self._names[name]
 
     def _call(self, word: str, text: str, position: int) -> tuple[list[str], int] | None:
-        """What the call of a macro or a loop reads, item by item, and its end."""
+        """What TeX reads in place of a macro's call or a loop, item by item, and its end."""
         if word in self._definers:
             n_arguments, body = self._definers[word]
             items, end = self._tokens(text, position, n_arguments)
@@ -189,12 +189,12 @@ class _Writer:
         return [_filled(body[0], item, parameter=variable) for item in items], body[1]
 
     def _all_tokens(self, text: str) -> list[str]:
-        """The tokens or groups of a list; none if there is something else, or too many for a loop."""
+        """The tokens or groups of a list; none if it has anything else, or too many for a loop."""
         items, end = self._tokens(text, 0, _ITEMS)
         return [] if text[end:].strip() else items
 
     def _tokens(self, text: str, position: int, n_items: int) -> tuple[list[str], int]:
-        """At most so many tokens or groups from here on, and their end."""
+        """Up to `n_items` tokens or groups from here on, and their end."""
         items = []
         while len(items) < n_items and (item := self._arguments.argument(text, position)):
             items.append(item[0])
@@ -207,7 +207,7 @@ def _is_word(name: str) -> bool:
 
 
 def _filled(body: str, *arguments: str, parameter: re.Pattern = _PARAMETER) -> str:
-    """The body with the arguments in place of their parameters, each as a token of its own after a name."""
+    """The body with arguments in place of its parameters, each kept apart from a name before it."""
 
     def put(mark: re.Match) -> str:
         before = mark[1] or ""
@@ -221,7 +221,7 @@ def _filled(body: str, *arguments: str, parameter: re.Pattern = _PARAMETER) -> s
 
 
 def _items(listed: str) -> list[str]:
-    """The items of a list with commas, in which `A,...,Z` stands for all letters between."""
+    """The items of a comma-separated list; `A,...,Z` stands for all letters from A to Z."""
 
     def letters(found: re.Match) -> str:
         return ",".join(map(chr, range(ord(found[1]), ord(found[2]) + 1))) or found[0]

@@ -1,4 +1,4 @@
-r"""Turn the files of one paper into text: find the main file, and insert what it inputs.
+r"""Turns the files of one paper into text: finds the main files, and inserts what they input.
 
 In: the bytes of the paper's files by their paths. Out: the text of each main file, in input order and
 without comments. The paper is a closed dict of names, so no path in it can reach outside.
@@ -32,7 +32,7 @@ _DRAWS = re.compile(
 )
 _COORDINATES = re.compile(r"\\[A-Za-z@]+|[-+]?\d[\d.]*(?:e[-+]?\d+|in|pt|bp|cm|mm)?|[\s(){}\[\],;%&=-]")
 _WORDS = re.compile(r"[A-Za-z]{3,}")
-# The first lines of a file that a drawing program made, and what in it is neither coordinates nor words.
+# The first lines of a drawing program's file, its picture, and what in it is neither coordinates nor words.
 _MADE = re.compile(
     r"\s*+(?:%[^\n]*\n\s*+){0,8}?%[^\w\n]*+(?:creator:|gnuplot\b|(?:this \w+ (?:was|is) )?"
     r"(?:created|generated|produced|made) (?:by|with|using) )",
@@ -43,7 +43,7 @@ _CODE = re.compile(
     r"%[^\n]*|\\(?:begin|end)\{[^{}\n]{0,40}\}|\\csname [^\\\n]{0,40}\\endcsname|\[[^][\n]{0,200}\]"
     r"|(?<=\])\{[^{}\n]{0,200}\}"
 )
-_DRAWING_HEAD = 1 << 16  # characters looked at
+_DRAWING_HEAD = 1 << 16  # look at this many characters
 _DRAWING_SHARE = 0.7  # share of characters that are numbers, commands and separators
 _DIGITS = 0.15  # share of characters that are digits
 
@@ -109,7 +109,7 @@ class Paper:
         return self._decoded[path]
 
     def _read_declarations(self) -> None:
-        """Collect what the paper declares verbatim, and where it looks for files, from all its files."""
+        """Collect from all files what the paper declares verbatim, and where it looks for files."""
         verbatim, folders = LATEX, []
         for path in sorted(self.files):
             text = self._text(path)
@@ -121,7 +121,7 @@ class Paper:
         self._verbatim, self._folders = verbatim, tuple(folders[:10])
 
     def _assembled(self, path: str, chain: tuple[str, ...], folder: str) -> str:
-        """The file's text; `folder` is where TeX runs, and `chain` the files that are being read."""
+        """The file's text with its inputs; `folder` is where TeX runs, `chain` the files being read."""
         text = self._text(path)
         if first(MAIN_CLASS, text):
             begin = first(BEGIN, text)
@@ -178,7 +178,7 @@ class Paper:
             for full in (path + ".tex", path):
                 if full in self.files or full in self._made:
                     return full
-        for path in paths:  # as TeX Live does since 2018
+        for path in paths:  # in any case, as TeX Live has done since 2018
             for full in (path.lower() + ".tex", path.lower()):
                 if full in self._folded:
                     return self._folded[full]

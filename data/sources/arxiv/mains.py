@@ -1,9 +1,9 @@
-r"""Find a paper's main files: which of its files are documents, and which of those to read.
+r"""Finds a paper's main files: which of its files are documents, and which of those to read.
 
 In: the texts of its files, and what each inputs. Out: the main files, and those left out, with
-reasons. A main file is one that no other inputs and that inputs, at any depth, the file with
-`\documentclass`. As in arXiv's compiler, only the least deep count, and each is a paper: a letter and its
-supplement are two. Of several versions of one text, `_rank` picks one.
+reasons. A main file is one that no other file inputs and that has `\documentclass`, itself or in what it
+inputs. As in arXiv's compiler, only those in the least deep folders count, and each is a paper: a letter
+and its supplement are two. Of several versions of one text, `_rank` picks one.
 """
 
 import json
@@ -19,9 +19,9 @@ from data.splitmix import GAMMA
 
 MAIN_NAMES = ("ms", "main", "paper", "article", "manuscript")  # in order of preference
 MAIN_CLASS = re.compile(r"\\document(?:class|style)\s*+(?:\[[^\]]{0,1000}\]\s*+)?\{([^}]{0,1000})\}")
-SHARED = 0.5  # share of common shingles above which two main files are versions of one text
+SHARED = 0.5  # two main files with this share of common shingles are versions of one text
 _SHINGLE = 5  # words
-_MAX_COMPARED = 20  # main files that are compared
+_MAX_COMPARED = 20  # compare this many main files
 
 BEGIN = re.compile(r"\\begin\s*+\{document\}")
 END = re.compile(r"\\end\s*+\{document\}")
@@ -33,7 +33,7 @@ _INPUTS = re.compile(
     r"\s*+(?:\{\s*+)?\"?([^\s{}\"\\]+)"
     r"|(?:sub)?(?:import|inputfrom|includefrom)\*?\s*+\{([^{}]*)\}\s*+\{([^{}]*)\})"
 )
-_PARTS = ("standalone", "subfiles")  # classes of pieces of a paper
+_PARTS = ("standalone", "subfiles")  # classes of a paper's parts
 _NUMBERED = re.compile(r"(\D*)([0-9]{0,9})", re.ASCII)
 _WORD = re.compile(r"\w+")
 # The same for ASCII, five times as fast: all characters outside words become spaces.
@@ -63,7 +63,7 @@ def find_mains(
 ) -> MainFiles:
     """The main files of a paper called `name`, by arXiv's 00README or by what its files input.
 
-    `classes` are files of macros among the texts, which may hold the class but are no main files; `others`
+    `classes` are the macro files among the texts: they may hold the class but are no main files. `others` are
     the names of the paper's other files; `find` resolves a name used in another file.
     """
     named, ignored = _readme({path: text for path, text in readmes.items() if "/" not in path})
@@ -117,7 +117,7 @@ class _Files:
         return not _document(END, self.texts[path]) and _document(END, self.texts[inner]) is not None
 
     def documents(self) -> list[str]:
-        """The files that no other inputs and that are documents, by the strongest sign that any has."""
+        """The documents that no other file inputs, judged by the strongest sign that any file has."""
         classes = {path: marks[0][1].strip() for path, marks in self.marks.items() if marks[0]}
         begun = {path for path, marks in self.marks.items() if marks[1]}
         roots = self._roots([path for path in classes if classes[path] not in _PARTS])
@@ -142,7 +142,7 @@ class _Files:
         return any(path in self._reached(top, self.below) for top in tops if top in self.texts)
 
     def _roots(self, paths: list[str]) -> list[str]:
-        """The roots among these files and those that input them; files in a circle are roots themselves."""
+        """The roots among these files and those that input them; a file in a cycle is its own root."""
         found: set[str] = set()
         for path in paths:
             above = self._reached(path, self.above)
@@ -161,13 +161,13 @@ class _Files:
 
 def _document(mark: re.Pattern, text: str) -> re.Match | None:
     """Where the document begins or ends."""
-    return first(mark, text) if "{document}" in text else None  # far faster than to search for the mark
+    return first(mark, text) if "{document}" in text else None  # far faster than searching for the mark
 
 
 def _rank(path: str, name: str, compiled: set[str]) -> tuple[bool, int, list[tuple[str, int]]]:
-    """Prefer the compiled version, which has a bibliography; then one with a usual name, or the paper's.
+    """A sort key: first the compiled version, which has a bibliography; then a usual name, or the paper's.
 
-    Of paper_v1 and paper_v2, prefer the one with the higher number.
+    Of paper_v1 and paper_v2, the one with the higher number comes first.
     """
     stem = posixpath.splitext(posixpath.basename(path))[0].lower()
     names = (*MAIN_NAMES, name.lower())
@@ -197,7 +197,7 @@ def _is_version(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _shingles(text: str) -> np.ndarray:
-    """The distinct hashes of each few successive words."""
+    """The distinct hashes of all runs of a few words."""
     begin = first(BEGIN, text)
     text = text[begin.end() :] if begin else text
     words = text.translate(_NO_WORD).split() if text.isascii() else _WORD.findall(text)
@@ -231,7 +231,7 @@ def _readme(readmes: dict[str, str]) -> tuple[list[str], set[str]]:
 
 
 def _readme_items(text: str) -> list[tuple[str, str]]:
-    """Files and their usage in a list in YAML, whose entries may be in any order."""
+    """The files in a YAML list, and their usage; an item's entries may be in any order."""
     items = re.split(r"^[ \t]*+-", text, flags=re.MULTILINE)
     found = [(_FILENAME.search(item), _USAGE.search(item)) for item in items]
     return [(name[1].strip(), usage[1]) for name, usage in found if name and usage]

@@ -1,4 +1,4 @@
-"""What a paper's name says: its arXiv number, and whether a path is TeX or an archive of it."""
+"""Tells from a name the paper's arXiv number, and whether a path is TeX or an archive of it."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ _OLD_ID = re.compile(
 
 
 def arxiv_url(name: str) -> str:
-    """The paper's page, from the name of its file or folder, or '' if that is not an arXiv number."""
+    """The address of a paper's page, from its file's or folder's name; '' if that has no arXiv number."""
     found = _NEW_ID.match(name)
     if found:
         return f"https://arxiv.org/abs/{found[1]}"

@@ -1,4 +1,4 @@
-"""The files of one paper, collected within bounds, and a record for each of its main files."""
+"""Collects the files of one paper within bounds, and makes a record of each main file."""
 
 import posixpath
 import re
@@ -12,7 +12,7 @@ from data.sources.arxiv.latex.macros import TooMuch
 from data.sources.arxiv.names import arxiv_url, stem
 
 MAX_TEX = 32 << 20  # bytes of TeX in one paper
-MAX_OTHER = 1 << 20  # bytes of a file whose name might be TeX
+MAX_OTHER = 1 << 20  # bytes of all files in one paper that may be TeX under another name
 MAX_FILES = 20_000  # in one paper
 
 _TEX = (".tex", ".ltx", ".latex", ".sty", ".cls", ".clo", ".inc", ".tikz", ".pgf", ".pdf_tex", ".pstex_t")
@@ -29,7 +29,7 @@ class TooLarge(Exception):
 
 
 class Files:
-    """The files of a paper that may be TeX, and the kinds of all of them."""
+    """A paper's files that may be TeX, and the kinds of all its files."""
 
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}

@@ -1,7 +1,7 @@
 """ArXiv: LaTeX from the first section on, macros expanded, without bibliography (docs/recipe.md §2).
 
-In: arXiv's bulk tars (`arXiv_src_YYMM_NNN.tar`, each of `.gz` of a tar or of one `.tex`), such a `.gz`
-alone, folders of papers, or JSON lines and parquet of LaTeX. Out: a document for each main file of each
+In: arXiv's bulk tars (`arXiv_src_YYMM_NNN.tar`, with a `.gz` of a tar or a `.tex` per paper), such a `.gz`
+alone, folders of papers, or JSON lines and Parquet of LaTeX. Out: a document for each main file of each
 paper. A paper is read into bounded memory and never unpacked to disk.
 """
 

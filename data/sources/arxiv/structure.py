@@ -1,4 +1,4 @@
-"""The structure of a paper: where its text begins and ends, and which of it is bibliography.
+"""Finds where a paper's text begins and ends, and removes its bibliography.
 
 In: LaTeX with its macros expanded. Out: the text from the first heading on, without the bibliography and the
 points of plots.
@@ -12,7 +12,7 @@ from data.sources.arxiv.latex.syntax import BRACED, Arguments
 
 _STRUCTURE = re.compile(
     r"\\(?=section|sub|newsec|chapter|pa|be|head|make|en|doc|bi|bf|by|Refs|text[bsr]|sc|[lL]arge|center|left|und|nob|print|put"
-    r"|in)(?:"  # few commands begin so
+    r"|in)(?:"  # few commands begin like this
     r"(?P<section>(?:(?:sub){0,2}section|newsec|chapter|part|(?:sub)?paragraph)\*?(?=\s*+[\[{])"
     r"|beginsection(?![A-Za-z@])|head(?=[^\n]{1,300}\\endhead)|heading(?=[^\n]{1,300}\\endheading))"
     r"|begin\s*+\{(?P<begin>document|(?:mcite|chap)?thebibliography|thereferences|references|harvard|bibdiv|biblist|CSLReferences)"
@@ -63,7 +63,7 @@ _ENTRY = re.compile(
     r"\\bibitem|\{thebibliography\}|\[\d+\]|\\item|^[^\S\n]*+\d+\.|\b(?:18|19|20)\d\d\b", re.MULTILINE
 )
 _LINK = re.compile(r"\\hypertarget\{[^{}]*\}\{\s*\Z")
-# The points of a plot in TikZ and pgfplots, by what a text with such points contains.
+# The points of a plot in TikZ and pgfplots, by a string that a text with such points contains.
 _NUMBERS = r"\s*+\{((?=[^\d{}]{0,100}\d)[\s\d.,;()\[\]&+eE-]++)\}"
 _POINTS = {
     "coordinates": re.compile(r"coordinates(?<![\\A-Za-z]coordinates)" + _NUMBERS),
@@ -84,7 +84,7 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
     begins = _BEGIN.finditer(text) if "{document}" in text else ()
     begin = next((mark.end() for mark in begins if not is_opaque(mark.start())), 0)
     titled = position = begin
-    inner = 0  # documents that the paper shows as examples and that are open here
+    inner = 0  # open documents that the paper shows as examples
     headings: list[re.Match] = []
     removed: list[tuple[int, int]] = []
     end = len(text)
@@ -144,13 +144,13 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
 
 
 def _opening(text: str, heading: int) -> int:
-    r"""Where a heading begins: pandoc puts it into \hypertarget{name}{…}."""
+    r"""Where a heading begins, with the \hypertarget{name}{…} that pandoc puts around it."""
     link = _LINK.search(text, max(0, heading - 200), heading)
     return link.start() if link else heading
 
 
 def _section_of_references(text: str, position: int) -> int | None:
-    """Where the reference section that starts here ends, or None if it is something else, say a review."""
+    """Where the reference section that starts here ends; None if the section is, say, a literature review."""
     heading = _REFERENCES.match(text, position)
     if heading is None:
         return None

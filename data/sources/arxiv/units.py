@@ -1,4 +1,4 @@
-"""The papers of an input: archives, files of rows, and the folders that each hold one paper."""
+"""Finds the papers of an input: archives, files of rows, and folders that hold one paper each."""
 
 import re
 from collections.abc import Iterator
@@ -15,8 +15,9 @@ _INPUT = (
 def inputs(path: Path) -> list[Path]:
     """What can be read separately: archives, files of rows and folders of papers.
 
-    A folder is a paper if it holds a main file, unless its subfolders have papers' names or two of them
-    hold main files; otherwise each subfolder with TeX is a paper. Folders of archives are searched.
+    A folder with a main file is a paper, unless a subfolder has a paper's name or two hold main files. A
+    folder with other TeX and no archive is a paper, unless a subfolder has a paper's name or holds a main
+    file. Otherwise, each subfolder with TeX is a paper, and the others are searched.
     """
     if path.is_file() and (is_archive(path) or is_tex(path) or rows.has_rows(path)):
         return [path]

@@ -1,4 +1,4 @@
-r"""The arguments of a macro's call, and what its value asks about them.
+r"""Reads the arguments of a macro's call, and answers what its value asks about them.
 
 In: a `Macro`, and the place in a text where its name ends. Out: the arguments as TeX reads them, and
 their end.
@@ -37,7 +37,7 @@ def call_arguments(macro: Macro, text: str, position: int, read: Arguments) -> t
 def _signed(
     signature: list[tuple[str, str]], text: str, position: int, read: Arguments
 ) -> tuple[list[str], int] | None:
-    """Kinds as in \\NewDocumentCommand (source2e, ltcmd)."""
+    """The arguments of a signature of kinds as in \\NewDocumentCommand (source2e, ltcmd), and their end."""
     arguments: list[str] = []
     missing: list[int] = []
     for kind, default in signature:
@@ -66,7 +66,7 @@ def _signed(
 
 
 def fence_body(macro: Macro, text: str, position: int, read: Arguments) -> tuple[list[str | int], int]:
-    """The body of a paired delimiter with the star or the size that follows its name, and their end."""
+    """The body of a paired delimiter, sized by the star or option after its name, and where that ends."""
     left = right = middle = ""
     if text[position : position + 1] == "*":
         left, right, middle, position = "\\left", "\\right", "\\middle", position + 1
@@ -81,7 +81,7 @@ def fence_body(macro: Macro, text: str, position: int, read: Arguments) -> tuple
 
 
 def answered(value: str, read: Arguments, depth: int = 0) -> str:
-    """A value in which the questions about its arguments are replaced by the branches that they choose."""
+    """A value with the questions about its arguments replaced by the branches that they choose."""
     out: list[str] = []
     place = 0
     for mark in ASKS.finditer(value) if depth < _NESTED else ():

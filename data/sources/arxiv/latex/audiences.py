@@ -1,6 +1,6 @@
-r"""Text for readers of one kind: tags, audiences, versions, and beamer's modes.
+r"""Finds text that is only for some readers: tags, audiences, versions, and beamer's modes.
 
-In: the commands that choose a kind of reader. Out: which arguments and environments that reader does not see.
+In: the commands that choose a kind of reader. Out: the arguments and environments hidden from that reader.
 Sources: the manuals of comment, versions, tagging, optional, multiaudience and beamer (chapter 21).
 """
 
@@ -31,7 +31,7 @@ COMMANDS = _SET | _VERSIONS.keys() | {"NewEnviron", "RenewEnviron", "NewDocument
 
 
 class Audience:
-    """For whom the paper is typeset, up to the current position."""
+    """Whom the paper is typeset for, as of the current position."""
 
     def __init__(self, paper: str) -> None:
         self.tags: set[str] | None = None  # if the paper loads tagging or optional
@@ -82,7 +82,7 @@ class Audience:
         return start, end, position
 
     def hidden_end(self, name: str, text: str, position: int) -> int:
-        r"""Where an environment ends that is not shown; 0 if it is. `position`: after its \begin{…}."""
+        r"""Where a hidden environment ends; 0 if it is shown. `position` is right after its \begin{…}."""
         if name in _BLOCKS:
             found = _NAMES.match(text, position)
             is_seen = self._sees(_BLOCKS[name], found[1]) if found else None
@@ -98,7 +98,7 @@ class Audience:
         return end
 
     def plain_end(self, name: str, text: str, position: int) -> int:
-        r"""Where a hidden \name … \endname ends, whose first line has only the name; 0 if it does not."""
+        r"""Where a hidden \name … \endname ends; 0 if it does not, or has text on its first line."""
         if name in self._unclosed or not _LINE_END.match(text, position):
             return 0
         end = text.find(f"\\end{name}", position)
@@ -149,7 +149,7 @@ class Audience:
         return bool(listed & self.tags) != (word == "untagged")
 
     def _in_mode(self, text: str, position: int) -> bool | None:
-        """Whether the mode's reader sees what a specification like <presentation> is for."""
+        """Whether the mode's reader sees text with a specification such as <presentation>."""
         found = _MODES.match(text, position)
         if found is None or not self.mode:
             return None
@@ -168,7 +168,7 @@ def _listed(names: str) -> set[str]:
 
 
 def _environment_end(name: str, text: str, position: int) -> int:
-    r"""After the \end that closes an environment; 0 if there is none."""
+    r"""The position after the \end that closes an environment; 0 if there is none."""
     depth = 1
     for mark in re.compile(rf"\\(begin|end)[ \t]*+\{{{re.escape(name)}\}}").finditer(text, position):
         depth += 1 if mark[1] == "begin" else -1

@@ -1,4 +1,4 @@
-r"""Expand calls of macros with their arguments.
+r"""Expands calls of macros with their arguments.
 
 In: the macros known so far, and the place of a call in a text. Out: its value, with the macros in it
 expanded. An argument is expanded before it is put in its place, so no text is read twice; a macro inside
@@ -39,7 +39,7 @@ class TooMuch(Exception):
 
 
 class _Explodes(Exception):
-    """A macro expands to more than one call may."""
+    """A macro expands to more text than one call may produce."""
 
 
 def append(out: list[str], piece: str) -> None:
@@ -64,7 +64,7 @@ def append_value(out: list[str], before: str, value: str) -> None:
 def _ended(
     value: str, is_spaced: bool, text: str, position: int, *, has_arguments: bool = False
 ) -> tuple[str, int]:
-    """The value of a call that ends here with the space that it adds, and where reading continues."""
+    """The value of a call that ends here, with a space if it adds one, and where reading continues."""
     if is_spaced and not value.startswith("\\ensuremath") and _SPACED.match(text, position):
         return value + " ", position
     if has_arguments or text[position : position + 1] not in (" ", "\t"):
@@ -86,7 +86,7 @@ class Calls:
         self._untested: str | None = None  # the text without tests
         self._used: set[str] | None = None  # control words in it
         self._cache: dict[str, str] = {}  # values of macros without arguments
-        # Those of them that take nothing from what follows a call, and whether \xspace ends them.
+        # Those of them that take nothing from the text after a call, and whether \xspace ends them.
         self._ready: dict[str, tuple[str, bool]] = {}
         self._blocked = 0  # how often a macro was met inside its own value
         self._work, self._call_limit, self._budget = 0, 0, _SLACK
@@ -131,7 +131,7 @@ class Calls:
         return None if self._is_used(name) or _ENGINES.match(name) else False
 
     def _is_used(self, name: str) -> bool:
-        """Whether a control word occurs elsewhere than in tests. Most papers ask once, so only for one."""
+        """Whether a control word occurs outside tests. Few papers ask twice, so first search for one."""
         if self._untested is None:
             self._untested = _TESTS.sub("", self._text)
             use = re.compile(rf"\\{re.escape(name)}(?![A-Za-z@])")
@@ -265,7 +265,7 @@ class Calls:
         return self.decide(value) if macro.has_tests else value
 
     def _inner(self, text: str, active: frozenset[str], depth: int) -> str:
-        """A value or argument with its macros expanded, except those whose value it is."""
+        """A value or argument with its macros expanded, except those whose values it is part of."""
         if depth > MAX_DEPTH or self.macros.keys().isdisjoint(WORD.findall(text)):
             return text
         out: list[str] = []

@@ -1,4 +1,4 @@
-r"""Strip LaTeX's comments, and insert the files that it inputs.
+r"""Strips LaTeX's comments, and inserts the files that it inputs.
 
 In: the LaTeX of one file. Out: the same without comments, `comment` environments and what `\iffalse` hides.
 One compiled pattern finds the few marks that matter, and a scan that knows verbatim text decides what they
@@ -14,8 +14,8 @@ from data.sources.arxiv.latex.inputs import PACKAGES, Resolve, existence, resolv
 from data.sources.arxiv.latex.syntax import Arguments, after_word, ends_in_word, line_rest
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
 
-_FAILURES = 3  # unterminated conditionals after which none is searched for
-_NESTED = 10  # nesting of branches that is followed
+_FAILURES = 3  # give up on conditionals after this many unterminated ones
+_NESTED = 10  # follow nested branches this deep
 
 _LINE_GROUP = re.compile(r"[ \t]*\{[^{}\n]*\}|([|!+\"])[^\n]*?\1")
 
@@ -128,7 +128,7 @@ def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[
                     start = position = after_word(text, at, start)
         elif not mark["file"]:  # a character that opens verbatim text
             position = verbatim.short_end(text, position)
-        elif mark["file"] == "endinput":  # TeX still reads its line
+        elif mark["file"] == "endinput":  # TeX still reads the rest of the line
             yield text[start:at]
             line_end = text.find("\n", position)
             yield from _pieces(text[position : line_end + 1 if line_end >= 0 else length], None, verbatim)
@@ -178,7 +178,7 @@ def _comment(text: str, percent: int) -> tuple[int, int]:
 
 
 def _own_line(text: str, start: int, end: int) -> int:
-    """The position past the line's end if the piece from start to end fills its lines."""
+    """The position past the line's end if the piece from start to end fills its lines; else `end`."""
     before = text.rfind("\n", max(0, start - 200), start) + 1
     alone = (before or start < 200) and not text[before:start].strip(" \t")
     return line_rest(text, end) if alone else end

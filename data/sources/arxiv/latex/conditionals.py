@@ -1,8 +1,8 @@
-r"""TeX's conditionals: which branch they choose, and where it is.
+r"""Finds the branch that a conditional of TeX chooses.
 
 In: a text and the position of an `\if…`. Out: which branch it chooses, as far as the text (`\iffalse`,
-`\if0`, `\ifnum 0=1`), flags (`\newif`) and numbers determine it; and where that branch is. Undecided ones are
-left in the text. Rules: The TeXbook, chapter 20.
+`\if0`, `\ifnum 0=1`), flags (`\newif`) and numbers determine it; and where that branch is. Undecided
+conditionals stay in the text. Rules: The TeXbook, chapter 20.
 """
 
 import re
@@ -21,13 +21,13 @@ _TOKEN = re.compile(
     r"|(?P<unless>unless\s*+\\(?=if))?+(?P<word>if[A-Za-z@]*+|(?:else|or|fi)(?![A-Za-z@]))|.)",
     re.DOTALL,
 )
-# Macros of the packages etoolbox, ifthen and others whose branches are arguments.
+# Macros of etoolbox, ifthen and other packages that take their branches as arguments.
 WITH_ARGUMENTS = re.compile(
     r"if(?:f|thenelse|boolexp[re]|str(?:equal|empty)|blank|num(?:comp|equal|greater|less|odd)|dim(?:comp|equal|greater|less)"
     r"|bool|toggle|undef|(?:def|cs)(?:def|undef|string|strequal|empty|void|macro|param|prefix|protected|counter"
     r"|length|dimen)?|in[a-z]++|tagged|empty|notempty|thispageodd|packageloaded)$"
 )
-# Of these, the ones that can be decided, and the arguments of their tests.
+# Those of them that can be decided, and how many arguments their tests take.
 N_TEST_ARGUMENTS = {
     **dict.fromkeys(("ifthenelse", "ifboolexpr", "iftoggle", "nottoggle", "ifbool", "notbool"), 1),
     **dict.fromkeys(("ifdef", "ifundef", "ifcsdef", "ifcsundef", "@ifundefined", "ifnumodd"), 1),
@@ -38,7 +38,7 @@ N_TEST_ARGUMENTS = {
     ),
     **dict.fromkeys(("ifnumcomp", "ifdimcomp"), 3),
 }
-# The package ifdraft's, whose answers are its options; a flag of the same name has no argument.
+# The package ifdraft's, decided by its options; a flag of the same name takes no argument.
 DRAFTS = ("ifdraft", "ifoptiondraft", "ifoptionfinal")
 TEST = re.compile(
     rf"\\({'|'.join(sorted(N_TEST_ARGUMENTS, key=len, reverse=True))}|(?:{'|'.join(DRAFTS)})(?=\s*+\{{))"
@@ -71,10 +71,10 @@ class Branch:
 
 
 def branch(text: str, position: int, number: int) -> Branch | None:
-    r"""The branch with this number of a conditional whose test ends at `position`; None if unterminated.
+    r"""Branch `number` of a conditional with a test that ends at `position`; None if unterminated.
 
-    `\or` separates branches from 0 on. A branch that is missing is the one after `\else` or, without that,
-    empty, at `\fi`.
+    `\or` separates branches, counted from 0. A missing one is the branch after `\else` or, without
+    that, an empty one at `\fi`.
     """
     depth, start, is_else = 1, position, False
     found: list[tuple[int, int]] = []
@@ -108,7 +108,7 @@ def decided(
 ) -> tuple[int, int] | None:
     r"""The number of the branch that the conditional `\name` at `start` chooses, and where its test ends.
 
-    None if unknown. `name` may be `unless\\` and a name.
+    None if unknown. `name` may begin with `unless\`.
     """
     if _is_named(text, start, position):
         return None
@@ -190,7 +190,7 @@ def _is_named(text: str, start: int, end: int) -> bool:
 
 
 def resolved(text: str, lookup: Lookup, depth: int = 0) -> str:
-    """A text whose decidable conditionals are replaced by the branches they choose."""
+    """A text with its decidable conditionals replaced by the branches they choose."""
     if depth > MAX_DEPTH or len(text) > MAX_LENGTH:
         return text
     out: list[str] = []

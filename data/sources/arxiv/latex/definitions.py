@@ -1,7 +1,7 @@
-r"""Definitions of macros as LaTeX writes them: `\newcommand`, `\def`, `\let` and their kin.
+r"""Reads definitions of macros as LaTeX writes them: `\newcommand`, `\def`, `\let` and their kin.
 
-In: a text and the place just after such a command. Out: a `Definition`, whose macro is None if it programs
-(conditionals, `\csname`, names with @, nested definitions) and so cannot be expanded.
+In: a text and the place just after such a command. Out: a `Definition`; its macro is None if the body
+programs (conditionals, `\csname`, names with @, nested definitions) and so cannot be expanded.
 """
 
 import re
@@ -68,7 +68,7 @@ _NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Z
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
 _DEFAULT = re.compile(r"([1-9])\s*+=\s*+(\{[^{}]*\}|[^,]*)")  # in xargs' [1=, 3=none]
 _LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z@])[ \t]*=?[ \t]?(?:\\([A-Za-z@]+|[^A-Za-z@])|.)", re.DOTALL)
-# Of control words, not those whose meaning other parts of this package follow.
+# No control words that other parts of this package act on.
 _DELIMITER = (
     r"(?:[^#{}\\]|\\(?!(?:begin|end|par|item|fi|else|or|relax|if[a-z]*)(?![A-Za-z@]))[A-Za-z@]+){0,1000}+"
 )
@@ -127,7 +127,7 @@ class Known:
     may_input: bool = False  # whether a macro that inputs files can be expanded
 
 
-# What LaTeX's kernel has for picking arguments (source2e, ltdefns).
+# The kernel's macros that pick arguments (source2e, ltdefns).
 _PICKS = {
     "@gobble": Macro([], 1),
     "@gobbletwo": Macro([], 2),
@@ -243,7 +243,7 @@ def _copy(word: str, text: str, position: int, macros: Mapping[str, Macro]) -> D
 
 
 def _meant(target: str, macros: Mapping[str, Macro]) -> Macro | None:
-    """The macro of a name that gets the meaning of another; None if that is unknown."""
+    """The macro for a name that gets the meaning of `target`; None if that is unknown."""
     if target in macros:
         return macros[target]
     if target in _PICKS:
@@ -298,7 +298,7 @@ def _signature(kinds: str) -> list[tuple[str, str]] | None:
 
 
 def _macro(body: str, arguments: int, known: Known) -> Macro | None:
-    """A new macro of a definition's body, or None if the body programs."""
+    """A macro made from a definition's body, or None if the body programs."""
     if not arguments and (picks := _PICKS.get(body.strip().removeprefix("\\"))):
         return replace(picks)
     if not arguments and (values := _values_by_dot(body, known)):
@@ -341,7 +341,7 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
 def _values_by_dot(body: str, known: Known) -> tuple[str, str] | None:
     r"""A body's value, and its value before a period, if a period after a call changes it.
 
-    So end `\futurelet\@let@token\@onedot`, `e.g\@ifnextchar.{}{.\@}` and `\emph{e.g}\onedot`.
+    Examples: `\futurelet\@let@token\@onedot`, `e.g\@ifnextchar.{}{.\@}` and `\emph{e.g}\onedot`.
     """
     if _ONE_DOT.fullmatch(body):
         return ".\\xspace", ""
@@ -376,8 +376,8 @@ def _asks_flags(body: str, known: Known) -> bool:
 def _in_either_mode(body: str, arguments: int) -> str | None:
     r"""A body that asks once for \ifmmode, for formulas and text alike; None if there is no such body.
 
-    Without arguments the formula serves both, as in `\ifmmode {\rm km} \else km\fi`. An argument may be
-    text that is no formula, so that both branches must show the same formula.
+    Without arguments, the formula serves both, as in `\ifmmode {\rm km} \else km\fi`. An argument may be
+    text and not a formula, so with arguments, both branches must show the same formula.
     """
     before, _, rest = body.partition("\\ifmmode")
     branches, _, after = rest.partition("\\fi")

@@ -1,4 +1,4 @@
-r"""The flags that a paper sets and tests: `\newif`, etoolbox's booleans and toggles, ifthen's `\boolean`.
+r"""Follows the flags that a paper sets: `\newif`, etoolbox's booleans and toggles, ifthen's `\boolean`.
 
 A flag is True, False, or None if unknown because it was set in an undecided branch.
 """
@@ -23,7 +23,7 @@ class Flags:
     """The flags of a paper up to the current position."""
 
     def __init__(self) -> None:
-        # By their conditionals' names; of toggles, by "toggle NAME".
+        # By the names of their conditionals; a toggle's is "toggle NAME".
         self.values: dict[str, bool | None] = dict(_ENGINES)
         self.setters: dict[str, tuple[str, bool]] = {}
         self.unsure = 0  # open undecided conditionals
@@ -36,7 +36,7 @@ class Flags:
         self.values[name] = None if self.unsure else value
 
     def use(self, setter: str, depth: int = 0) -> None:
-        r"""What \drafttrue does."""
+        r"""Do what \drafttrue does."""
         name, value = self.setters[setter]
         self.put(name, value, depth)
 
@@ -50,7 +50,7 @@ class Flags:
         return changed
 
     def command(self, word: str, text: str, position: int, depth: int) -> None:
-        """What a command that declares or sets a flag does."""
+        """Carry out a command that declares or sets a flag."""
         if word == "newif":
             found = _NEWIF.match(text, position)
             if found:

@@ -1,7 +1,7 @@
-r"""Commands that name files, and the files that replace them.
+r"""Finds the files that a paper's commands name, to replace the commands.
 
 In: a text and the position right after `\input`, `\import` or `\usepackage`. Out: what a `Resolve` returns
-for the files that it names, and where the command ends.
+for the files that the command names, and where the command ends.
 """
 
 import re
@@ -23,14 +23,14 @@ INPUTS = frozenset(
     {"input", "@input", "@@input", "@iinput", "include", "subfile", "subfileinclude", "includestandalone"}
     | {"InputIfFileExists", *_FOLDERED}
 )
-# Commands that name a file through a macro, or may be such a macro.
+# Commands that name a file through a macro, or that may be part of one.
 INPUT_BY_MACRO = re.compile(
-    r"\\(?=@|in|im|su|In|let)(?:"  # few commands begin so
+    r"\\(?=@|in|im|su|In|let)(?:"  # few commands begin like this
     rf"(?:{'|'.join(sorted(INPUTS))})(?![A-Za-z@])(?:\s*+\{{[^{{}}]*[\\#]|\s*+[\\#}}])"
     rf"|(?:{'|'.join(_FOLDERED)})\s*+\{{[^{{}}]*+\}}\s*+\{{[^{{}}]*[\\#]"
     r"|let\s*+\\[A-Za-z]++\s*+=?\s*+\\(?:input|include|subfile)(?![A-Za-z@]))"
 )
-MAX_TURNS = 100  # of a loop that inputs files
+MAX_TURNS = 100  # most turns of a loop that inputs files
 _LOOP = re.compile(
     r"\s*+\\(?P<each>[A-Za-z]++)\s*+in\s*+(?:\{(?P<listed>[^{}\\]{0,2000})\}|\\(?P<macro>[A-Za-z]++))\s*+"
     r"|\s*+\\(?P<for>[A-Za-z@]++)\s*+:=\s*+(?:\\(?P<named>(?!do\b)[A-Za-z@]++)\s*+|(?P<items>[^\\{}]{0,2000}))\\do\s*+"

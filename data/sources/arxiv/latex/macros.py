@@ -1,10 +1,10 @@
-r"""Expand the macros that an author defined.
+r"""Expands the macros that an author defined.
 
 In: LaTeX without comments. Out: the same with macros replaced by their values, without their definitions,
 and without branches that the paper's own flags (`\newif`) disable. One scan in TeX's order: definitions,
 flags, groups and the files that macros input take effect where TeX meets them.
 
-Left unexpanded, definition and uses: names of LaTeX's own structure (`PROTECTED`), environments, and macros
+Some keep their definition and uses: names of LaTeX's own structure (`PROTECTED`), environments, and macros
 that program (`\csname`, conditionals other than flags, names with @, nested definitions).
 """
 
@@ -41,7 +41,7 @@ def expand(
 ) -> tuple[str, list[tuple[int, int]]]:
     """The text with its macros expanded, and its spans that are verbatim or unexpanded definitions.
 
-    With `resolve`, what it returns takes the place of `\\input` and its kin, also of those that macros make.
+    With `resolve`, what it returns takes the place of `\\input` and its kin, including those in macros.
     Raises TooMuch.
     """
     expander = _Expander(text, verbatim, resolve, "{document}" in text)
@@ -232,7 +232,7 @@ class _Expander:
     def _define(self, word: str, begin: int, at: int, start: int, position: int) -> tuple[int, int]:
         """Take a definition that begins at `begin`, before its prefixes, or leave it unexpanded.
 
-        Returns from where text is not yet in `out`, and where reading continues.
+        Returns the place from which text is not yet in `out`, and where reading continues.
         """
         definition = read_definition(word, self.text, position, self.calls.read, self.state.known)
         if definition is None:
@@ -254,7 +254,7 @@ class _Expander:
         return end, end
 
     def _obeyed(self, word: str, at: int, position: int, *, is_global: bool) -> int | None:
-        """Obey a command that prints nothing; returns where reading continues, None for other commands."""
+        """Obey a command that prints nothing; return where reading continues, None for other commands."""
         depth = 0 if is_global else self.state.group_depth()
         if word in self.flags.setters:
             self.flags.use(word, depth)
@@ -283,7 +283,7 @@ class _Expander:
         return is_flag and self.resolve is None and not self.flags.unsure
 
     def _group_or_verbatim(self, mark: re.Match, position: int) -> int:
-        """Count groups; returns where verbatim text that begins here ends, or 0."""
+        """Count groups; return where verbatim text that begins here ends, or 0."""
         if mark["verb"]:
             end = self.verbatim.inline(mark["verb"], self.text, position)
             return end if end > position else 0
@@ -305,7 +305,7 @@ class _Expander:
     # ---- files
 
     def _input(self, command: str, folder: str, name: str) -> str | None:
-        """The file that a command inputs, whose name may hold macros."""
+        """The text of the file that a command inputs; the file's name may contain macros."""
         if self.resolve is None or self.files >= MAX_FILES:
             return None
         folder, name = (
@@ -314,7 +314,7 @@ class _Expander:
         return self.resolve(command, folder.strip(), name.strip())
 
     def _append_inputs(self, value: str, position: int) -> int:
-        """Append a macro's value with the files it inputs; returns where reading continues."""
+        """Append a macro's value with the files it inputs; return where reading continues."""
         start = 0
         for mark in INPUT.finditer(value):
             if mark.start() < start:
@@ -343,7 +343,7 @@ class _Expander:
         self.opaque.append((self.length - len(piece), self.length))
 
     def _cut(self, start: int, begin: int, end: int) -> int:
-        """Remove the definition from begin to end, and its line if nothing else is on it."""
+        """Leave out begin to end, and the line if nothing else is on it; return where reading continues."""
         text = self.text
         line = max(start, text.rfind("\n", max(start, begin - 200), begin) + 1)
         append(self.out, text[start:line])

@@ -1,7 +1,7 @@
-r"""Numbers and lengths that a paper sets and tests: `\newcounter`, `\newcount`, `\chardef`, `\newlength`.
+r"""Follows the numbers and lengths that a paper sets: `\newcounter`, `\newcount`, `\chardef`, `\newlength`.
 
 Lengths are in scaled points. A number is None if it is unknown: set in an undecided branch, in a group, or by
-a macro. Units and what may stand for a length: The TeXbook, chapters 10 and 24.
+a macro. Source for units and the forms of a length: The TeXbook, chapters 10 and 24.
 """
 
 import re
@@ -29,7 +29,7 @@ COMMANDS = frozenset(
     | {"newcounter", "setcounter", "addtocounter", "stepcounter", "refstepcounter"}
 )
 
-# What a number or a length is written as.
+# How numbers and lengths are written.
 _NUMBER = re.compile(
     r"\s*+(?:\\value\s*+\{\s*+(?P<counter>[A-Za-z@]++)\s*+\}|\\(?P<name>[A-Za-z@]++)|(?P<digits>[-+]?\d++))"
 )
@@ -54,7 +54,7 @@ _RELAX = re.compile(r"\\relax(?![A-Za-z@])[ \t]?")
 
 
 def read_number(text: str, position: int, lookup: Lookup) -> tuple[int | None, int]:
-    r"""The number here, in digits, as a macro or register, or as `\value{…}`, if it is known; and its end."""
+    r"""The number here (digits, a macro, a register or `\value{…}`), None if unknown; and its end."""
     found = _NUMBER.match(text, position)
     if found is None:
         return None, position
@@ -67,7 +67,7 @@ def read_number(text: str, position: int, lookup: Lookup) -> tuple[int | None, i
 
 
 def read_length(text: str, position: int, lookup: Lookup) -> tuple[int | None, int]:
-    r"""The length here, in digits, as a register, or as a macro; None if unknown; and its end."""
+    r"""The length here (digits and a unit, a register or a macro), None if unknown; and its end."""
     found = _LENGTH.match(text, position)
     if found is None:
         return None, position
@@ -109,7 +109,7 @@ class Numbers:
     def __init__(self, lookup: Lookup, paper: str = "") -> None:
         self.values: dict[str, int | None] = {}  # counters as c@NAME
         self._lengths: set[str] = set()
-        # By macros and theorems, so unknown.
+        # Changed by macros and theorems, and so unknown.
         self._changed = (
             {f"c@{name}" for name in _THEOREM.findall(paper)} if "\\newtheorem" in paper else set()
         )
@@ -118,7 +118,7 @@ class Numbers:
     def command(
         self, word: str, text: str, start: int, position: int, *, is_sure: bool, is_local: bool
     ) -> int:
-        r"""Carry out a command that declares or sets a number, or a number's own name; returns its end."""
+        r"""Carry out a command that declares or sets a number, or a number's own name; return its end."""
         lookup = self._lookup
         if word in COMMANDS and word.endswith("counter"):
             found = _COUNTER.match(text, position)

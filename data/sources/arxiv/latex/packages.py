@@ -1,7 +1,7 @@
-r"""Commands of packages for authors' notes and changes, as definitions of what a reader sees.
+r"""Defines the commands of packages for authors' notes and changes, by what a reader sees.
 
-A note to co-authors is not text of the paper, whether its package prints it or not; the new text of a
-change is. Sources: the manuals of todonotes, easy-todo, todo, changes, fixme,
+A note to co-authors is not part of the paper's text, whether or not its package prints it; the new text of
+a change is. Sources: the manuals of todonotes, easy-todo, todo, changes, fixme,
 trackchanges, easyReview, pdfcomment and beamer.
 """
 

@@ -1,4 +1,4 @@
-r"""Predicates of packages, whose branches are arguments: ifthen's, etoolbox's, xstring's and the kernel's.
+r"""Decides tests that take their branches as arguments: ifthen's, etoolbox's, xstring's and the kernel's.
 
 In: a text and the place just after `\ifthenelse` or its kin. Out: whether the test is true, None if
 unknown, and where it ends. Sources: the packages' manuals.
@@ -102,7 +102,7 @@ def _length(text: str, calls: Calls) -> int:
 
 
 def resolved(value: str, calls: Calls, depth: int = 0) -> str | None:
-    """A macro's value whose tests are replaced by the branches they choose; None if one is undecided."""
+    """A macro's value with its tests replaced by the branches they choose; None if one is undecided."""
     out: list[str] = []
     place = 0
     for mark in TEST.finditer(value):

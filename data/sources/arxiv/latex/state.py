@@ -1,4 +1,4 @@
-r"""What a paper has set up to the current position: macros, flags, numbers, and for whom it is typeset.
+r"""Follows what a paper has set up to the current position: macros, flags, numbers, and its audience.
 
 Definitions and flags hold until their group ends. In: the marks that a scan meets, in TeX's order. Out:
 the branches that conditionals choose.
@@ -15,7 +15,7 @@ from data.sources.arxiv.latex.numbers import Numbers
 from data.sources.arxiv.latex.packages import HIDDEN, PACKAGES
 from data.sources.arxiv.latex.syntax import WORD, blanks_end
 
-_ENDLESS = 3  # unterminated conditionals after which none is searched for
+_ENDLESS = 3  # give up on conditionals after this many unterminated ones
 _CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
 _PACKAGES = re.compile(r"\s*+(?:\[([^\]]{0,1000})\])?\s*+\{([^{}]{0,1000})\}")
 _CLASS_OPTIONS = re.compile(r"\\documentclass\s*+\[([^\]]{0,1000})\]")
@@ -61,7 +61,7 @@ class State:
         self._class_options = class_options[1] if class_options else ""
 
     def group(self, opens: bool) -> None:
-        """A group opens or ends here; the preamble's do not count."""
+        """Open or end a group; those in the preamble do not count."""
         if not self.in_body:
             return
         if opens:
@@ -79,7 +79,7 @@ class State:
         return self.depth if self.in_body else 0
 
     def obey(self, value: str) -> str:
-        """Apply what a macro's value does to flags and the document; returns what it prints."""
+        """Apply what a macro's value does to flags and the document; return what it prints."""
         if "\\begin{document}" in value:
             self.in_body, self.depth = True, 0
         if self.flags.setters and "\\" in value:
@@ -87,7 +87,7 @@ class State:
         return value
 
     def _set(self, mark: re.Match) -> str:
-        """Set a flag if the command does so; returns what the command prints."""
+        """Set a flag if the command does so; return what the command prints."""
         if mark[1] not in self.flags.setters:
             return mark[0]
         self.flags.use(mark[1], self.group_depth())
@@ -120,12 +120,12 @@ class State:
             chosen = conditionals.branch(text, found[1], found[0])
             self._endless += chosen is None
         if found is None or chosen is None:
-            self.flags.unsure += word[0] == "i"  # the word after \unless comes again
+            self.flags.unsure += word[0] == "i"  # after \unless, the scan meets the \if again
             return None
         return chosen.start, chosen.end, chosen.fi
 
     def _chosen_argument(self, word: str, text: str, position: int) -> tuple[int, int, int] | None:
-        """As `branch`, for a test whose branches are arguments."""
+        """As `branch`, for a test that takes its branches as arguments."""
         value, position = predicates.answer(word, text, position, self.calls)
         if value is None:
             return None
@@ -146,7 +146,7 @@ class State:
         return self.audience.mode_span(word, text, position, self.calls.read)
 
     def take(self, definition: Definition) -> bool:
-        """Expand uses of the name from here on, if possible; returns whether to remove its definition."""
+        """Expand uses of the name from here on, if possible; return whether to remove its definition."""
         name = definition.name
         is_undefined = definition.meaning in conditionals.UNDEFINED
         (self.calls.defined.discard if is_undefined else self.calls.defined.add)(name)
@@ -174,7 +174,7 @@ class State:
         return macro is not None and not _SETTING.match(name)
 
     def use_packages(self, text: str, position: int) -> None:
-        """Define what packages that are loaded here define, as far as it matters to readers."""
+        """Take in the definitions of the packages loaded here, as far as they matter to readers."""
         found = _PACKAGES.match(text, position)
         for package in found[2].split(",") if found else ():
             if package.strip() in ("optional", "tagging") and found:

@@ -1,4 +1,4 @@
-r"""LaTeX's smallest parts: control sequences, arguments and groups.
+r"""Reads LaTeX's smallest parts: control sequences, arguments and groups.
 
 Everything here works on a string and a position in it, in linear time for any text.
 """
@@ -9,13 +9,13 @@ from collections.abc import Callable
 MAX_TEXT = 32 << 20  # characters of one paper with everything it inputs
 MAX_GROUP = 1 << 18  # characters of one argument or definition
 MAX_OPTION = 4096  # characters of one optional or delimited argument
-_FAILURES = 20  # unterminated groups after which none is searched for
+_FAILURES = 20  # give up on groups after this many unterminated ones
 
 WORD = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 _BLANKS = re.compile(r"[ \t]*\n?[ \t]*")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _FLAT = r"(?:[^{}\\]++|\\.)*+"
-_SHALLOW_GROUP = re.compile(  # most groups: with groups of groups inside
+_SHALLOW_GROUP = re.compile(  # most groups: at most two more levels inside
     rf"\{{{_FLAT}(?:\{{{_FLAT}(?:\{{{_FLAT}\}}{_FLAT})*+\}}{_FLAT})*+\}}", re.DOTALL
 )
 _BRACKETS = re.compile(r"\\.|[{}\]]", re.DOTALL)
@@ -25,8 +25,8 @@ _LANGUAGE = re.compile(r"\s*+\{[^{}\n]{0,60}\}")
 BRACED = re.compile(r"\s*\{([^{}]*)\}")
 OPTION = re.compile(r"\s*+\[[^\]]{0,1000}\]")
 
-# What a control sequence means: a flag's True or False, a macro's or a number's string, None if unknown; of
-# `c@NAME`, a counter's value. With a backslash before the name: whether it is defined, None if unknown.
+# Given a name, returns a flag's True or False, or the string of a macro, number or counter (`c@NAME`). Given
+# a name with its backslash, returns whether it is defined. None means unknown.
 Lookup = Callable[[str], bool | str | None]
 
 
@@ -65,7 +65,7 @@ class Arguments:
         return self._ended(_BRACKETS, "]", text, opening + 1)
 
     def between(self, opening: str, closing: str, text: str, position: int) -> tuple[str, int] | None:
-        """The argument here between two characters, which may hold further pairs of them, and its end."""
+        """The argument here between two characters, and its end; it may contain further pairs of these."""
         start = blanks_end(text, position)
         if text[start : start + 1] != opening:
             return None
@@ -138,10 +138,10 @@ def ends_in_word(text: str, end: int) -> bool:
 
 
 def after_word(text: str, word: int, position: int) -> int:
-    r"""Where reading continues after the text from `word` to `position`, which is left out.
+    r"""Where reading continues after leaving out the text from `word` to `position`.
 
-    If it ends in a control word, TeX reads no blanks after it. They are kept where they separate a control
-    word before `word` from what follows.
+    If that text ends in a control word, TeX skips the blanks after it. They are kept only where they separate
+    a control word before `word` from what follows.
     """
     if text[position : position + 1] not in (" ", "\t") or not ends_in_word(text, position):
         return position
@@ -175,7 +175,7 @@ def inline_end(text: str, position: int, has_language: bool = False) -> int:
 
 
 def _partner(line: str) -> int:
-    """Where the brace that opens before the line is closed; without a partner, at the first brace."""
+    """The brace that closes one opened before the line; without such a partner, the first closing brace."""
     depth = 1
     for mark in _BRACE.finditer(line):
         depth += 1 if mark.group() == "{" else -1

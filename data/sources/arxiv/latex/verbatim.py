@@ -1,4 +1,4 @@
-r"""What a paper treats as verbatim or as comments: LaTeX's own environments and those it declares.
+r"""Finds what a paper treats as verbatim or as comments: known environments, and those that it declares.
 
 In: the text of a paper's files. Out: a `Verbatim`, the names of the environments and commands in which `%`
 and `\` are literal, and of the environments that are comments. Sources: the manuals of verbatim,
@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from data.sources.arxiv.latex.syntax import Arguments, inline_end
 
-MAX_NAMES = 200  # maximum declared names of a kind; the rest are ignored
+MAX_NAMES = 200  # most names of a kind; a text that would exceed this adds none
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Verbatim:
     short: str = ""  # characters that open and close verbatim text by themselves
 
     def inline(self, name: str, text: str, position: int) -> int:
-        """The end of the verbatim argument of a command whose name ends at `position`; else `position`."""
+        """The end of the verbatim argument after a command's name, or `position` if there is none."""
         return inline_end(text, position, name in self.language_commands)
 
     def short_end(self, text: str, position: int) -> int:
@@ -53,7 +53,7 @@ _NAME = r"\s*+\{\s*+([A-Za-z@]{1,60}\*?)\s*+\}"
 _COMMAND = r"\s*+\{?\s*+\\([A-Za-z@]{1,60})\s*+\}?"
 _OPTION = r"\s*+(?:\[([^\]]{0,200})\])?"
 _DECLARATION = re.compile(
-    r"\\(?=new|renew|provide|lst|def|let|[CDLMNPRU])(?:"  # few commands begin so
+    r"\\(?=new|renew|provide|lst|def|let|[CDLMNPRU])(?:"  # few commands begin like this
     rf"(?P<environment>lstnewenvironment|(?:Define|Recustom)VerbatimEnvironment|(?:new|renew|provide)tcblisting"
     rf"|(?:New|Renew|Provide|Declare)TCBListing)(?:\s*+\[[^\]]{{0,300}}\])?{_NAME}"
     rf"|newminted(?P<minted>){_OPTION}\s*+\{{\s*+([A-Za-z+#-]{{1,30}})\s*+\}}"
@@ -142,7 +142,7 @@ def hides(text: str) -> tuple[str, bool]:
 
 
 def _bodies(text: str, position: int, kind: str, read: Arguments) -> tuple[str, str, str]:
-    """What an environment, whose name ends at `position`, takes and does at its beginning and its end."""
+    """An environment's signature and what it does at either end; its name ends at `position`."""
     signature = read.argument(text, position) if kind == "document" else None
     position = signature[1] if signature else position
     count = _COUNT.match(text, position)
