@@ -1,4 +1,4 @@
-"""The one `Posts.xml` in a site's `.7z`, unpacked piece by piece into a function, never to a file."""
+"""Unpacks the one `Posts.xml` in a site's `.7z` piece by piece, into a function and never to a file."""
 
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -13,7 +13,7 @@ _LZMA, _LZMA2, _PPMD = b"\x03\x01\x01", b"\x21", b"\x03\x04\x01"  # 7z's names o
 
 
 class Unreadable(OSError):
-    """The file cannot be read any further; everything read before is valid."""
+    """The file cannot be read any further; everything read so far is valid."""
 
 
 def is_archive(path: Path) -> bool:
@@ -47,7 +47,7 @@ def unpack(file: BinaryIO, path: Path, feed: Callable[[bytes], None]) -> None:
 
 
 class _Into(py7zr.Py7zIO, py7zr.WriterFactory):
-    """The file that py7zr writes a member to: it passes the bytes on and keeps nothing."""
+    """What py7zr takes for the file to write a member to: it passes the bytes on and keeps nothing."""
 
     def __init__(self, feed: Callable[[bytes], None]) -> None:
         self._feed = feed
@@ -76,7 +76,7 @@ class _Into(py7zr.Py7zIO, py7zr.WriterFactory):
 
 
 def _archive(file: BinaryIO, path: Path) -> py7zr.SevenZipFile:
-    """The archive, if its header is intact and it does not unpack to too much. Raises Unreadable."""
+    """The archive, if its header is intact and its size and memory are within bounds. Raises Unreadable."""
     limit = largest_expansion(path.stat().st_size)
     try:
         archive = py7zr.SevenZipFile(file, max_extract_size=limit)
@@ -108,7 +108,7 @@ def _dictionary(coder: dict) -> int:
 
 
 def _member(archive: py7zr.SevenZipFile) -> py7zr.FileInfo:
-    """The one Posts.xml of an archive, in any folder: nothing is ever written to that path."""
+    """The one Posts.xml of an archive, in any folder, since nothing is ever written to that path."""
     members = [member for member in archive.list() if not member.is_directory]
     found = [member for member in members if PurePosixPath(member.filename).name.lower() == "posts.xml"]
     if len(found) != 1:

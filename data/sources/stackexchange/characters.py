@@ -1,4 +1,4 @@
-"""Replaces characters that XML forbids before the parser sees them; each would make it reject a post.
+"""Replaces characters that XML forbids, before the parser sees them and rejects a post.
 
 In: the bytes of a file, in pieces of any size. Out: UTF-8 with U+FFFD in place of control characters, NULs,
 lone surrogates, noncharacters and invalid bytes, whether raw or as references. Two references that form a
@@ -11,7 +11,7 @@ _REPLACEMENT = "\ufffd".encode()
 _CONTROLS = bytes({*range(32)} - {*b"\t\n\r"})
 _BY_CONTROL = re.compile(b"[" + re.escape(_CONTROLS) + b"]")
 _NONCHARACTERS = re.compile(rb"\xef\xbf[\xbe\xbf]")  # U+FFFE and U+FFFF
-# The halves of surrogate pairs, exactly (0xD800 to 0xDBFF, 0xDC00 to 0xDFFF): a lone half may precede a pair.
+# Exactly the halves of surrogate pairs (0xD800–0xDBFF, 0xDC00–0xDFFF), as a lone half may precede a pair.
 _HIGH = rb"x[dD][89abAB][0-9a-fA-F]{2}|55(?:29[6-9]|[3-9][0-9]{2})|56(?:[0-2][0-9]{2}|3[01][0-9])"
 _LOW = rb"x[dD][c-fC-F][0-9a-fA-F]{2}|56(?:3[2-9][0-9]|[4-9][0-9]{2})|57(?:[0-2][0-9]{2}|3[0-3][0-9]|34[0-3])"
 _REFERENCE = re.compile(

@@ -1,4 +1,4 @@
-"""HTML to text, as a reader sees a post.
+"""Turns HTML into text, as a reader sees a post.
 
 An empty line separates paragraphs, `<br>` and the author's own line ends break lines, list items keep their
 dash or number, a bar separates table cells, and code is kept as written. The parser decodes entities once;
@@ -23,14 +23,14 @@ _EMPTY_LINES = re.compile(r"\A(?:[ \t]*\n)+")
 _SOFT_HYPHEN = "\u00ad"
 _STROKES = ("/", "⁄", "∕")
 _BAR = " | "
-_MOST_CELLS = 1000  # of a row, of which empty ones have a bar
+_MOST_CELLS = 1000  # empty cells after this many cells in a row leave no bar
 # The base of a power: a number, a bracket, or a symbol or unit of one to three letters.
 _BASE = re.compile(r"(?:[0-9)\]}]|(?<![^\W\d_])[^\W\d_]{1,3})$")
 _POWER = re.compile(
     r"[-+−–]?(?:[0-9]+(?:[.,/][0-9]+)?|[nxyzkmijtpqNT*]|(?=\S*[-+−*/=^0-9])[\w.+−*/=^()-]{2,30})"
 )
 _SIMPLE = re.compile(r"[-+−–]?(?:[0-9]+(?:[.,][0-9]+)?|\w|\*)")
-_NO_TEXT = re.compile("[\x00-\x08\x0b\x0e-\x1f\ufffe\uffff]")  # what references may still name
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0e-\x1f\ufffe\uffff]")  # forbidden, but references may name them
 _INDENT, _DEEPEST = "  ", 8  # indentation per level of a nested list, and the deepest indented level
 _MANY_TAGS, _PIECE = 20_000, 4096  # a post with more tags is parsed in pieces of this many characters
 _IDLE: list[etree.HTMLParser] = []  # making one takes longer than parsing a short post
@@ -79,7 +79,7 @@ class _Text:
         self._lists: list[int | None] = []  # each open list's next number; None: dashes
         self._cells = 0  # in the current table row
         self._row = False  # whether the current table row has words
-        self._empty_cells = ""  # bars of the empty cells that it begins with
+        self._empty_cells = ""  # bars for the empty cells at its beginning
         self._silent = 0  # open elements whose text is not shown
         self._pre = 0  # open <pre> elements
         self._code: list[str] = []  # text of the open <pre> elements
@@ -173,7 +173,7 @@ class _Text:
             self._space = max(self._space, by, key=("", " ", "\n", _BAR).index)
 
     def _begin_cell(self) -> None:
-        """Request a bar after the cell before, also if that is empty."""
+        """Request a bar after the previous cell, even if that is empty."""
         self._cells += 1
         if self._cells == 1 or self._mark or self._pre:
             return
@@ -216,7 +216,7 @@ class _Text:
         self._powered = True
 
     def _ends_in_numerator(self, end: int) -> bool:
-        """Whether the text up to `end` ends in a number, a raised number and a stroke."""
+        """Whether the text up to `end` ends in a number, a raised number and a slash."""
         if end < 3 or self._data[end - 1].strip(_SPACE) not in _STROKES:
             return False
         power = self._data[end - 2]

@@ -1,4 +1,4 @@
-"""Posts on disk, partitioned by their question's id, and joined one partition at a time.
+"""Keeps posts on disk, partitioned by their question's id, and joins them one partition at a time.
 
 Memory does not grow with the dump, and the output depends neither on the order of the rows nor on the number
 of partitions.
@@ -18,7 +18,7 @@ import numpy as np
 from data.documents import Drop, Record
 from data.splitmix import GAMMA
 
-LICENSE = "cc-by-sa-4.0"  # of posts that do not name one (as in dumps from before 2018)
+LICENSE = "cc-by-sa-4.0"  # for posts that do not name one (as in dumps from before 2018)
 MAX_QUESTION = 32 << 20  # most bytes of a question and its answers
 
 _QUESTION, _ANSWER = 1, 2
@@ -60,12 +60,12 @@ class _Post:
         return dict(zip(_TEXT, self.content.decode().split("\0")))
 
     def precedence(self) -> tuple:
-        """Of posts with the same id, the most recently active is greatest; ties ignore the rows' order."""
+        """A key that sorts posts with the same id: the most recently active last, in any row order."""
         return self.text()["LastActivityDate"], self.score is not None, self.score or 0, self.content
 
 
 class Partitions:
-    """Posts, each in the partition of its question's id; a partition is a range of spread ids.
+    """Posts, each in the partition of its question's id; a partition is a range of ids after hashing.
 
     Slice `index` of `n_slices` keeps the posts of its own `n_partitions` and ignores all others.
     """
@@ -115,7 +115,7 @@ class Partitions:
                 yield Drop(reason, self._file, row, detail, malformed)
 
     def join(self, partition: int, site: str) -> Iterator[Record | Drop]:
-        """The questions of a partition with their answers, in the order of the spread ids."""
+        """The questions of a partition with their answers, in the order of the hashed ids."""
         posts = np.fromfile(self._path(partition, "posts"), _POSTS_DTYPE)
         starts = np.cumsum(posts["bytes"], dtype=np.int64) - posts["bytes"]
         spread = posts["question"].astype(np.uint64) * np.uint64(GAMMA)

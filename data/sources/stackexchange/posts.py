@@ -1,4 +1,4 @@
-"""The rows of a Stack Exchange `Posts.xml`, plain or in a `.7z`, in bounded memory and in one pass.
+"""Reads the rows of a Stack Exchange `Posts.xml`, plain or in a `.7z`, in bounded memory and in one pass.
 
 The bytes pass through expat, a piece at a time: every `<row …/>` becomes a call with its attributes. If the
 XML is not well-formed, only that row is quarantined: a well-formed row contains no `<`, so reading resumes at
@@ -15,7 +15,7 @@ from data.sources.stackexchange.characters import Characters
 
 MAX_ROW = 16 << 20  # most characters in a row; sites accept posts of up to 30,000, before their HTML
 MAX_DEPTH = 100  # most levels of nested elements; Posts.xml has two
-PIECE = 1 << 18  # bytes that are parsed at a time
+PIECE = 1 << 18  # bytes parsed at a time
 TOO_LARGE = f"larger than {MAX_ROW >> 20} MiB"
 
 _ROW = b"<row"
@@ -56,7 +56,7 @@ class Rows:
         self._parser: expat.XMLParserType | None = self._begin()
 
     def feed(self, data: bytes) -> None:
-        """Take any number of bytes; they are parsed in pieces of a fixed size, however the calls cut them."""
+        """Take any number of bytes. They are parsed in pieces of a fixed size, however the calls cut them."""
         if not self._started and data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             self._utf16 = codecs.getincrementaldecoder("utf-16")(errors="replace")
         if self._utf16:
@@ -129,7 +129,7 @@ class Rows:
         self._carry = b"" if self._parser else data[1 - len(_ROW) :]
 
     def _without_instructions(self, data: bytes) -> bytes:
-        """Break every `<?`, which (if a damaged `<row`) would hide everything after it; keeps the length."""
+        """Break every `<?`: as a damaged `<row`, it would hide everything after it. Keeps the length."""
         if data.startswith(b"?") and self._tail.endswith(b"<") and self._bytes > _DECLARATION:
             data = b"\x01" + data[1:]
         start = max(0, _DECLARATION - self._bytes)
@@ -137,7 +137,7 @@ class Rows:
 
     def _recover(self, error: expat.ExpatError, at: int, first: int) -> int:
         """The place in the piece from byte `first` at which to resume after an error at byte `at`."""
-        # An error of a complete row is found at the row's beginning, twice.
+        # expat finds an error in a complete row at the row's beginning, and finds it twice.
         again = (at, error.code) == self._failed
         if not again:
             self._skip("malformed record", f"{_reason(error)} (byte {at:,})")

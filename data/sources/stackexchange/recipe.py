@@ -1,8 +1,8 @@
 """Stack Exchange: questions, each with its answers, the highest score first.
 
-In: `Posts.xml`, alone or in a `.7z`, or a folder of these, from which the 28 largest sites are used (paper
+In: `Posts.xml`, alone or in a `.7z`, or a folder of these; of a folder, the 28 largest sites are used (paper
 §2.1). Out: a document for each question: `Q: title`, its body, then `A: …` for each answer, separated by
-empty lines. The Pile and RedPajama use the same marks; they show where an answer begins.
+empty lines. These marks, which show where an answer begins, are also the Pile's and RedPajama's.
 """
 
 import re
@@ -21,11 +21,11 @@ from data.sources.stackexchange.posts import Rows, read_posts
 
 VERSION = 5  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = None  # ids already distinguish a site's posts
-SITES = 28  # from a folder (paper §2.1)
+SITES = 28  # use this many sites of a folder (paper §2.1)
 
 PARTITION_BYTES = 64 << 20  # about how much XML is joined at once
 MAX_PARTITIONS = 100  # twice as many files are open at once
-SLICE_BYTES = 8 << 30  # of XML (a quarter of that if packed) that one slice keeps; each task parses all of it
+SLICE_BYTES = 8 << 30  # XML per slice (a quarter of that if packed); each slice's task parses the whole file
 MAX_SLICES = 16
 
 _INPUT = "Posts.xml, a site's .7z, or a folder of these"
@@ -119,7 +119,7 @@ def _host(name: str, known: bool = False) -> str:
 
 
 def is_posts(file: Path) -> bool:
-    """Whether the file's name is that of a site's posts."""
+    """Whether the file is named like a site's posts."""
     name = file.name.lower()
     if name.endswith(".7z"):
         return not _OTHER_TABLES.search(name)
