@@ -1,4 +1,4 @@
-"""Credits, notes and notices that the makers of an electronic text added to the book.
+"""Removes credits, notes and notices that the makers of an electronic text added to the book.
 
 In: a book without its header and footer. Out: the same without its makers' paragraphs: credits above the
 book, notes below it, and notices inside it. They are recognized by how they begin, in English and ten
@@ -9,7 +9,7 @@ import re
 
 CREDITS = 12  # maximum paragraphs of credits and notes above a book
 _CREDIT_LENGTH = 3000  # maximum characters of such a paragraph
-_SENTENCE = 160  # maximum characters of one in a note's further paragraphs
+_SENTENCE = 160  # maximum characters of a sentence in a note's further paragraphs
 _CLOSING_LENGTH = 8000  # a makers' note begins within this many characters of the end
 
 _NOTE_WORDS = (
@@ -38,7 +38,7 @@ _HEADING = (
     r"|liste\s+des\s+(?:corrections|modifications)\s+(?:effectuées|apportées))"
 )
 _BEGINS_NOTE = re.compile(rf"\W{{0,160}}+{_HEADING}", re.IGNORECASE)  # a box may be drawn around it
-# Headings that a book's own notes have too.
+# Headings that a book's own notes also have.
 _WEAK_HEADING = (
     r"(?:nota\s+d[eo]\s+editor|(?:(?:notes?|avis)\s+)?au\s+lecteur|note\s+to\s+the\s+reader"
     r"|(?:julkaisijan\s+)?huomautu\w*|megjegyz\w+|javítás\w*|notering\w*|(?:note|nota|σημείωση|σημειώσεις):)"
@@ -47,7 +47,7 @@ _EDITORS_NOTE = re.compile(rf"\W{{0,160}}+{_WEAK_HEADING}(?!\w)", re.IGNORECASE)
 _WEAK_LINE = re.compile(rf"^[^\w\n]{{0,40}}+{_WEAK_HEADING}[^\w\n]{{0,40}}+$", re.IGNORECASE | re.MULTILINE)
 _BARE_NOTE = re.compile(rf"\W{{0,40}}+{_HEADING}\W{{0,40}}+", re.IGNORECASE)
 _NOTE_PARAGRAPH = re.compile(rf"(?<=\n\n)\W{{0,160}}+{_HEADING}\W{{0,3}}(?:[:.—\]]|--)", re.IGNORECASE)
-# A heading may begin with a word more: Weitere Anmerkungen zur Transkription.
+# A heading may begin with one more word: Weitere Anmerkungen zur Transkription.
 _NOTE_LINE = re.compile(
     rf"^[^\w\n]{{0,40}}+(?:[^\W\d_]{{3,12}}[ \t]+)?{_HEADING}[^\w\n]{{0,40}}+$", re.IGNORECASE | re.MULTILINE
 )
@@ -95,7 +95,7 @@ PARAGRAPH_END = re.compile(r"\n[ \t\f]*+\n")
 _RULES_BELOW = re.compile(  # what separated the note from the book: lines without words after the last words
     r"(?:\A|(?<=[\w\"”’»)]))([^\w\n\"”’»)]*+)\n[^\w\"”’»)]*+\Z"
 )
-# The name of who wrote a note, below it: Ana Ponte (Maio 2008).
+# The name of a note's author, below it: Ana Ponte (Maio 2008).
 _SIGNATURE = re.compile(r"\s{4,40}[^\n()]{3,60}\([^\W\d_]{3,12}\.? (?:de )?\d{4}\)\s{0,40}")
 _BY = re.compile(r"\s*+by\s[^\n]{,100}\Z")
 _INDENTED = re.compile(r"[ \t]{2,}|\s*+[*•-]\s")
@@ -224,7 +224,7 @@ def _continues(paragraph: str, *, is_first: bool, is_near: bool) -> bool:
 
 
 def _is_about_text(paragraph: str) -> bool:
-    """Whether a paragraph speaks of the text as an object, so that no heading need say so."""
+    """Whether a paragraph speaks of the text as an object, so that it is a note even without a heading."""
     if _APPARATUS.match(paragraph) or _is_title(paragraph):
         return False
     words = {word.lower() for word in _ABOUT_TEXT.findall(paragraph)}
@@ -265,14 +265,14 @@ def _without_notices(text: str) -> str:
     text = _NOTICE.sub(kept, text) if "<<" in text or "**" in text else text
     if "\n[" in text or " [" in text:
         text = _LONG_BRACKETED.sub("", _BRACKETED.sub(bracketed, text))
-    end = min(len(text) * 2 // 3, len(text) - _CLOSING_LENGTH)  # below it, a note may have more paragraphs
+    end = min(len(text) * 2 // 3, len(text) - _CLOSING_LENGTH)  # after that, a note may have more paragraphs
     if end > 0:
         text = _NOTE_AMONG_PARAGRAPHS.sub("", text[:end]) + text[end:]
     return _IN_PARENTHESES.sub("", text) if "\n(" in text or "\n{" in text else text
 
 
 def _without_closing_note(text: str) -> str:
-    """The book without the note below it. Footnotes and other text of the author below that are kept."""
+    """The book without the note below it; footnotes and other text by the author below the note are kept."""
     tail = max(0, len(text) - _CLOSING_LENGTH)
     note = _NOTE_LINE.search(text, tail) or next(
         (
@@ -313,7 +313,7 @@ def _without_closing_credits(text: str) -> str:
 
 
 def _without_closing_paragraphs(text: str, tail: int) -> str:
-    """The book without a note whose heading begins its paragraph, if nothing but the note follows."""
+    """The book without a note that has its heading and text in one paragraph, if only the note follows."""
     for note in _NOTE_PARAGRAPH.finditer(text, max(tail, len(text) * 2 // 3)):
         place = note.start()
         _, *following = PARAGRAPH_END.split(text[place:].lstrip("\n"))

@@ -1,8 +1,8 @@
-"""Books: Project Gutenberg's plain texts without their headers, and the user's own books (docs/recipe.md §2).
+"""Books: Project Gutenberg's plain texts without their headers, and the user's own (docs/recipe.md §2).
 
-In: Gutenberg's files in any layout of folders (`1342-0.txt`, `pg1342.txt`, `pandp12.txt`; `.zip` and
-`.gz` as mirrors hold them), one's own `.txt`, or rows such as PG19's. Out: a document for each book,
-with its line breaks, as in the paper's sources. Editions of one book are found later, by content
+In: Gutenberg's files in any layout of folders (`1342-0.txt`, `pg1342.txt`, `pandp12.txt`; also the mirrors'
+`.zip` and `.gz`), the user's own `.txt`, or rows such as PG19's. Out: a document for each book, with its
+line breaks, as in the paper's sources. Editions of one book are found later, by content
 (`data/dedup/containment.py`).
 """
 
@@ -31,8 +31,8 @@ MAX_BYTES = (
 MIN_CHARACTERS = 100  # minimum of a Gutenberg book: shorter files only point to others
 MAX_DIRECTORY = 8 << 20  # maximum bytes of a zip's directory: some hundred thousand members
 PUBLIC_DOMAIN = "public domain in the USA"
-AUSTRALIAN = "public domain in Australia"  # and perhaps not in the USA, whose term is longer
-CANADIAN = "public domain in Canada"  # the same
+AUSTRALIAN = "public domain in Australia"  # but perhaps not in the USA, which has a longer term
+CANADIAN = "public domain in Canada"  # likewise
 COPYRIGHTED = "copyrighted, as Project Gutenberg distributes it"
 
 _TEXTS = (".txt", ".txt.utf-8", ".txt.utf8")
@@ -50,7 +50,7 @@ _GUTENBERG_URL = re.compile(
 _NUMBERED = re.compile(r"(\d{1,6})(?:-\d{1,2})?$")  # 1342, 1342-0, 1342-8
 _PG_NUMBERED = re.compile(r"pg-?(\d{1,6})(?:\W|_|$)", re.IGNORECASE)  # pg1342
 _MEDIA = re.compile(r"\S\.(?:mp3|ogg|m4b|m4a|wav|spx|midi?|mpe?g|avi|iso)\b", re.IGNORECASE)
-_MEDIA_LENGTH = 20_000  # maximum characters of an index to them
+_MEDIA_LENGTH = 20_000  # maximum characters of an index of such files
 
 _DECLARED = re.compile(rb"^[ \t]*Character set encoding:[ \t]*([^\r\n]{2,60})", re.MULTILINE | re.IGNORECASE)
 _BOMS = {
@@ -67,7 +67,7 @@ _IN_WORDS = re.compile(r"(?<=[a-z])[^\x00-\x7f\w’‘´·­\xa0–—-](?=[a-z]
 
 
 def inputs(path: Path) -> list[Path]:
-    """The files to read; in a folder, also those that `read` drops with a reason."""
+    """The files to read; in a folder, also files that `read` drops with a reason."""
     if path.is_file() and _is_book(path):
         return [path]
     found = [file for file in rows.visible_files(path) if _is_book(file) or _is_other(file)]
@@ -122,9 +122,9 @@ def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -
 
 
 def decode(raw: bytes) -> str | None:
-    """The text of a file: by its byte order mark, as UTF-8, as its header says, or as Windows-1252.
+    """The text of a file, read by its byte order mark, as UTF-8, as its header says, or as Windows-1252.
 
-    Each is accepted only if the bytes prove it; None if none is.
+    Each is accepted only if the bytes support it; None if none is accepted.
     """
     for mark, codec in _BOMS.items():
         if raw.startswith(mark):
@@ -175,7 +175,7 @@ def _read_zip(path: Path) -> Iterator[Record | Drop]:
 
 
 def _directory_bytes(path: Path) -> int:
-    """The claimed size of a zip's member list, all of which is read when it is opened."""
+    """The size that a zip claims for its member list; opening the zip reads the whole list."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - (64 << 10) - 22))
         tail = file.read()
