@@ -1,4 +1,4 @@
-"""The pages of a MediaWiki dump, compressed or not, read in one go or in slices that can run in parallel.
+"""Reads the pages of a MediaWiki dump, compressed or not, at once or in slices that can run in parallel.
 
 In: `.xml`, `.xml.gz` or `.xml.bz2`. Out: the facts about the site, and the XML of one page at a time. A bz2
 file is divided at its streams: a slice reads the streams that start in its range of bytes, and all pages that
@@ -29,7 +29,7 @@ _PAGE, _PAGE_END = b"<page>", b"</page>"
 
 @dataclass(frozen=True)
 class Site:
-    """The facts in a dump about its site."""
+    """What a dump says about its site."""
 
     language: str = ""  # a Wikipedia's language, such as en; another site's name
     base: str = ""  # the beginning of page addresses

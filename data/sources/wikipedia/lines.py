@@ -13,7 +13,7 @@ _CLAUSES = 400  # most characters of a bracket on either side of a hole
 _LABEL = 40  # most characters before a pronunciation in its clause
 _SOUND_CLAUSE = re.compile(rf"([^(;,)\n]{{0,{_LABEL}}}?)((?:[\[/]?{SOUND}[\]/]?[ {GONE}{BREAK}]*)+)(?=[;,)])")
 _WORD = re.compile(r"[^\W\d_]+\.?")
-_CLAUSE = re.compile(r"([;,]\s+)")  # space before it belongs to it
+_CLAUSE = re.compile(r"([;,]\s+)")  # `_readable_clauses` adds the space before it
 _STRAY = re.compile(r"\A[ ,;:]*(?:\.(?![\w.])[ ,;:]*)?")  # punctuation left over at the start of a line
 _PUNCTUATION = f" .,;:()[]–—-/&'\"{BREAK}"
 
@@ -67,14 +67,14 @@ def _without_labels(text: str) -> str:
 
 
 def _shown(clause: re.Match[str]) -> str:
-    """A clause that ends with a pronunciation, without it, and without a label: "US:", "pronounced"."""
+    """A clause without the pronunciation at its end, and without the label: "US:", "pronounced"."""
     label = clause[1].replace(SOUND, "").strip(" /[]'")
     is_label = label.endswith(":") or (label.islower() and _WORD.fullmatch(label))
     return GONE if not label or is_label else clause[1].rstrip(f" [/{BREAK}") + GONE
 
 
 def _without_holes(text: str) -> str:
-    """The text without the clauses in brackets that have a hole."""
+    """The text without the clauses in brackets that a hole makes unreadable."""
     pieces, place = [], 0
     while (hole := text.find(HOLE, place)) >= 0:
         begin = text.rfind("(", max(place, hole - _CLAUSES), hole)
@@ -164,7 +164,7 @@ def _add(shown: str, lines: list[str], headings: list[tuple[int, str]], blank: b
 
 
 def _begins_code(line: str, following: str) -> bool:
-    """Whether a block of lines with a space before each begins here: MediaWiki shows them as written."""
+    """Whether a block of lines that each begin with a space begins here; MediaWiki shows it as written."""
     return line[1:2] not in ("", " ") and following[:1] == " "
 
 

@@ -1,4 +1,4 @@
-"""Comments, and tags whose content is not wikitext.
+"""Takes out comments, and tags with content that is not wikitext.
 
 In: wikitext. Out: wikitext in which each of these is removed or replaced by a placeholder, and the texts
 behind the placeholders.

@@ -1,4 +1,4 @@
-"""Links, templates, tables and tags: one pass over the marks of a page.
+"""Reads links, templates, tables and tags in one pass over the marks of a page.
 
 A stack holds the open ones; all text is in one flat list. Marks that are never closed are discarded, and
 their text is kept. There is no recursion, nothing is read twice, and the text copied out of nested links
@@ -42,12 +42,12 @@ _NEAR = 300  # characters around a template to examine to see whether it is in a
 _SCRIPTS = {"sup": (SUP, SUP_END), "sub": (SUB, SUB_END)}
 _HEADING = 300  # most characters of a heading on either side of a tag in it
 _FRACTION = re.compile(r"\d{1,3}/\d{1,3}")
-_COPIES = 50  # most copies of each of the page's characters, on average, out of nested templates and links
+_COPIES = 50  # most times that nested templates and links may copy each of the page's characters, on average
 _PIPE_TRICK = re.compile(r"\A(?:[^:]{1,40}:)?(.*?)(?: ?\([^()]*\)|,.*)?\Z", re.DOTALL)
 
 
 class Page:
-    """One pass over the marks. A frame is (kind, index in `out` of its text, indices of its arguments)."""
+    """One pass over the marks. A frame is (kind, start of its text in `out`, starts of its arguments)."""
 
     def __init__(
         self, title: str, namespaces: Namespaces, templates: Templates, has_variants: bool = False
@@ -90,7 +90,7 @@ class Page:
         return self._joined()
 
     def _joined(self) -> str:
-        """All text; after an unclosed table or template, without the lines of its body."""
+        """All the text, without the body lines of unclosed tables and templates."""
         self._without_captions(start for kind, start, _ in self._stack if kind == _LINK)
         broken = [start for kind, start, _ in self._stack if kind in (_TEMPLATE, _TABLE)]
         if not broken:
@@ -195,7 +195,7 @@ class Page:
             self._shown = len(out)
 
     def _follows_name(self, start: int) -> bool:
-        """Whether `start` is right after italics or a template's text, which no label of a sound is."""
+        """Whether `start` is right after italics or a template's text; a sound's label is neither."""
         between = "".join(self._out[self._shown : start]) if self._shown <= start else "x"
         return not between.strip(" [/") or between.rstrip().endswith("''")
 
@@ -205,7 +205,7 @@ class Page:
         return text if text and continues_sentence(self._before(start), text, self._after()) else HOLE
 
     def _after(self) -> str:
-        """The raw text behind the current mark on its line."""
+        """The raw text after the current mark on its line."""
         return self._text[self._place : self._place + _NEAR].partition("\n")[0]
 
     def _before(self, start: int) -> str:

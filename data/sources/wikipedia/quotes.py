@@ -61,5 +61,5 @@ def _misread(line: str, runs: list[tuple[int, int]], lengths: list[int]) -> int:
 
 
 def _one_byte_word(before: str) -> bool:
-    """Whether it ends in a space and one letter; MediaWiki counts bytes, so only an ASCII letter is one."""
+    """Whether the text ends in a space and one letter; MediaWiki counts bytes, so it must be ASCII."""
     return before[-2:-1] == " " and before[-1].isascii()

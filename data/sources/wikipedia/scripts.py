@@ -1,4 +1,4 @@
-"""Raised and lowered text: 10<sup>6</sup> becomes 10^6, 1<sup>st</sup> 1st, and H<sub>2</sub>O H2O.
+"""Puts raised and lowered text in line: 10<sup>6</sup> becomes 10^6, 1<sup>st</sup> 1st, H<sub>2</sub>O H2O.
 
 In: text with marks around raised and lowered parts. Out: plain text in which no two numbers run together and
 every power is distinct from its base.
@@ -19,10 +19,10 @@ _FRACTION = re.compile(
 )
 _CLOSING = f")]}}′″%°²³{END}"  # possible bases of a power, besides letters and digits
 _SCRIPT = re.compile(rf"[{SUP}{SUB}][^{SUP}{SUP_END}{SUB}{SUB_END}\n]{{0,80}}[{SUP_END}{SUB_END}]")
-_ENTITY = r"&(?:[a-zA-Z]{2,10}|#\d{2,5}|#[xX][0-9a-fA-F]{2,4});"  # to a character
+_ENTITY = r"&(?:[a-zA-Z]{2,10}|#\d{2,5}|#[xX][0-9a-fA-F]{2,4});"  # a reference to a character
 _BASE_REFERENCE = re.compile(rf"{_ENTITY}(?=\'{{0,3}}[{SUP}{SUB}])")
 _REFERENCE = re.compile(_ENTITY)
-_MARKUP = frozenset("<>&[]{}|'\"=*#:;~")  # signs that are read as markup later if they are no references
+_MARKUP = frozenset("<>&[]{}|'\"=*#:;~")  # signs that would later be read as markup, so they stay references
 _BLANK = re.compile(r"&(?:nbsp|thinsp|#160|#8201);|\s")
 _QUOTES = re.compile(r"''+")
 _NUMBER = re.compile(r"[-+−–±]?\d+(?:[.,/]\d+)*[-+−–]?")
@@ -88,7 +88,7 @@ def _base(found: re.Match[str]) -> str:
 
 
 def _is_variable(found: re.Match[str]) -> bool:
-    """Whether what this follows is a letter by itself, as x in 3xy or x+y."""
+    """Whether the base is a letter by itself, like x in 3x²y or y+x²."""
     before = found.string[max(0, found.start() - 2) : found.start()]
     return not before[:-1].isalpha()
 

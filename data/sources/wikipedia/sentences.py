@@ -1,4 +1,4 @@
-"""Whether a template is part of a sentence, judged by the text on either side of it on its line."""
+"""Judges whether a template is part of a sentence, by the text on either side of it on its line."""
 
 import re
 
@@ -30,7 +30,7 @@ def continues_sentence(before: str, text: str, after: str) -> bool:
 
 
 def follows_word(before: str) -> bool:
-    """Whether this text ends with a word or a sign without a space, as it does where a note is attached."""
+    """Whether this text ends in a word or a sign and no space, so that a note would be attached to it."""
     left = _MARKS.sub("", before)
     left = left.rstrip("'") if left.endswith("''") else left  # the end of italics
     return bool(left) and (left[-1].isalnum() or left[-1] in _CLOSING)

@@ -1,4 +1,4 @@
-"""The streams of a bz2 file, decompressed one by one, from any place in the file.
+"""Decompresses the streams of a bz2 file one by one, from any place in the file.
 
 A multistream dump is many streams in a row, so a slice of the file begins at the first stream in it. A stream
 is found by its first bytes, which may also occur inside another; a corrupt one is skipped.

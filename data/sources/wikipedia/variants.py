@@ -1,4 +1,4 @@
-"""Serbian's two scripts: the markup `-{…}-`, read as MediaWiki's LanguageConverter does in the page's script.
+"""Reads `-{…}-`, the markup for Serbian's two scripts, as LanguageConverter does in the page's script.
 
 Source: https://www.mediawiki.org/wiki/Writing_systems/Syntax.
 """

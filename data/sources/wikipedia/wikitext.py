@@ -56,7 +56,7 @@ def wikitext_to_text(
 
 
 def _character(entity: re.Match[str]) -> str:
-    """The characters of an entity. In HTML, a longer name would also begin with one; here it does not."""
+    """An entity's characters. Its whole name must be known; in HTML, a known beginning would be enough."""
     named = entity[0][1:]
     return html.unescape(entity[0]) if named[0] == "#" or named in html5 else entity[0]
 

@@ -1,4 +1,4 @@
-"""A template's arguments: positional ones and named ones, and which of them holds the text."""
+"""Splits a template's arguments into positional and named ones, and finds the one that holds the text."""
 
 import re
 
@@ -56,7 +56,7 @@ def last(positional: list[str], named: dict[str, str]) -> str:
 
 
 def wrapped(positional: list[str], named: dict[str, str]) -> str | None:
-    """An editors' note around running text, such as "citation needed"; dropped if it wraps no text."""
+    """The running text in an editors' note such as "citation needed"; None if the note wraps none."""
     content = text(positional, named)
     if not content or _TAG_OF_NOTE.fullmatch(content):
         return None
@@ -64,13 +64,13 @@ def wrapped(positional: list[str], named: dict[str, str]) -> str | None:
 
 
 def wrapped_clause(positional: list[str], named: dict[str, str]) -> str | None:
-    """A note around running text or with a topic's code: {{carece de fontes|soc|data=2011}} (Portuguese)."""
+    """As `wrapped`, but one word is a topic's code: {{carece de fontes|soc|data=2011}} (Portuguese)."""
     content = wrapped(positional, named)
     return content if content and " " in content else None
 
 
 def wrapped_after_time(positional: list[str], named: dict[str, str]) -> str | None:
-    """A note that may begin with a time: {{Fakt/dne|20091022193405|text}} (Czech)."""
+    """As `wrapped`, after a time if there is one: {{Fakt/dne|20091022193405|text}} (Czech)."""
     has_time = bool(positional) and _TIME.fullmatch(positional[0]) is not None
     return wrapped(positional[has_time:], named)
 

@@ -14,7 +14,7 @@ def _pages(named: dict[str, str]) -> str:
 
 
 def _people(names: list[str]) -> str:
-    """Up to three names; of four or more only the first."""
+    """Up to three names; of four or more, only the first."""
     if len(names) > 3:
         return f"{names[0]} et al."
     return " & ".join(filter(None, [", ".join(names[:-1]), names[-1] if names else ""]))

@@ -1,6 +1,6 @@
 """Coordinates as words of a sentence: {{coord|51|30|N|0|7|W}}: 51°30′N 0°7′W.
 
-Module:Coordinates, which other Wikipedias copied. Elsewhere than in a sentence they are a note on the page.
+Module:Coordinates, which other Wikipedias copied. Outside a sentence, they are a note on the page.
 """
 
 import re

@@ -21,7 +21,7 @@ _JULIAN_DAY = 1_721_425  # of the ordinal 0
 class Calendar:
     """How a language writes dates."""
 
-    months: tuple[str, ...]  # as they are after a day
+    months: tuple[str, ...]  # as written after a day
     day_mark: str = ""
     between: str = " "
     year_mark: str = ""
@@ -29,7 +29,7 @@ class Calendar:
     order: str = "dmy"  # mdy, ymd
 
     def written(self, year: str, month: str, day: str) -> str:
-        """A date, of which any part may be missing."""
+        """A date; any part of it may be missing."""
         if month.isdecimal() and len(month) < 10 and int(month) <= 12:
             month = self.months[int(month) - 1] if int(month) else ""
         day = day.lstrip("0")
@@ -109,7 +109,7 @@ _CALENDARS = {
         *(".", " ", "."),
     ),
 }
-# Templates of dates whose arguments need not be numbers; others are recognized by their arguments.
+# Date templates with arguments that need not be numbers; others are recognized by their arguments.
 _NAMES = """
 date|date-|data|dato|datum|дата|дат|dátum|dată|fecha|dts|dtsh|dtlink|dtext|dni|date de naissance
 |date de naissance-|date de décès|date de décès-|naissance|décès|date républicaine
@@ -120,7 +120,7 @@ date|date-|data|dato|datum|дата|дат|dátum|dată|fecha|dts|dtsh|dtlink|dt
 |birth date2|birth year and age|release date|data naixement|datum narození|datum úmrtí
 """
 _BOTH = "oldstyledate|old style date|олдстайлдейт|сс|стара дата"
-# Eras, by their names in templates without spaces and periods.
+# Eras, by their templates' names without spaces and periods.
 _ERAS = {
     "vchr": "v. Chr.", "nchr": "n. Chr.", "fkr": "f.Kr.", "ekr": "e.Kr.", "přnl": "př. n. l.", "nl": "n. l.",
     "přkr": "př. Kr.", "pokr": "po Kr.", "prkr": "pr. Kr.", "pne": "p.n.e.", "ne": "n.e.", "ie": "i. e.",
@@ -146,7 +146,7 @@ def rules_of(language: str) -> Rules:
 
 
 def date_in(positional: list[str], language: str) -> str | None:
-    """The date in the first arguments of a template without a rule; None if they are no date."""
+    """The date in the first arguments of a template without a rule; None if they are not a date."""
     if positional and (iso := _ISO.fullmatch(positional[0])) and iso[3]:
         return calendar(language).written(*iso.groups(""))
     found = _parts(positional)

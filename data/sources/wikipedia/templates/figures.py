@@ -1,4 +1,4 @@
-"""Figures that templates compute, and those whose unit is the template's name: {{km|5}}, {{USD|5}}.
+"""Figures that templates compute, and figures with the template's name as their unit: {{km|5}}, {{USD|5}}.
 
 Without the unit or the currency in the name, the figure alone would be a wrong number.
 """
@@ -128,7 +128,7 @@ def _dates(positional: list[str]) -> list[date]:
 
 
 def age(positional: list[str], named: dict[str, str]) -> str:
-    """{{age|1950|5|1|2000|4|30}}, {{age|1 May 1950|30 April 2000}}: 49. Up to today it is unknown."""
+    """{{age|1950|5|1|2000|4|30}}, {{age|1 May 1950|30 April 2000}}: 49. Today's age is unknown."""
     dates = _dates(positional)
     if len(dates) < 2:
         return HOLE

@@ -102,7 +102,7 @@ def _if_expression(value: str, arguments: list[str], language: str) -> str:
 
 
 def _number(text: str) -> float | None:
-    """The value of an arithmetic expression; None if it is not one that is known here."""
+    """The value of an arithmetic expression; None if it cannot be computed here."""
     text, _, digits = text.partition(" round ")
     if not _EXPRESSION.fullmatch(text):
         return None
@@ -136,7 +136,7 @@ _FUNCTIONS: dict[str, Callable[[str, list[str], str], str]] = {
     "#switch": _switch,
     "#expr": _expression,
     "#ifexpr": _if_expression,
-    "#ifexist": lambda value, arguments, language: "".join(arguments[:1]),  # most pages that are named exist
+    "#ifexist": lambda value, arguments, language: "".join(arguments[:1]),  # most named pages exist
     "#iferror": lambda value, arguments, language: value,
     "plural": lambda value, arguments, language: plural(value, arguments, language),
     "grammar": lambda value, arguments, language: "".join(arguments[:1]),

@@ -1,7 +1,8 @@
 """Measures and amounts: figures with their units and currencies.
 
-In: positional and named arguments, already plain. Out: the figures as written; of two units of one value only
-the first. Each rule follows its template's documentation in the English Wikipedia unless it says otherwise.
+In: positional and named arguments, already plain. Out: the figures as written; of one value in two units,
+only the first. Each rule follows its template's documentation in the English Wikipedia unless it says
+otherwise.
 """
 
 import re
@@ -156,7 +157,7 @@ def altitude(positional: list[str], named: dict[str, str]) -> str:
 
 
 def amount(positional: list[str], named: dict[str, str]) -> str | None:
-    """{{inflation|US|5|1990|fmt=eq|cursign=$}}: the amount, without today's, which is not in the dump."""
+    """{{inflation|US|5|1990|fmt=eq|cursign=$}}: the amount, without its value today, which no dump has."""
     figure = positional[1] if len(positional) > 1 else ""
     return f"{named.get('cursign', '')}{figure}" if figure and named.get("fmt", "") == "eq" else HOLE
 

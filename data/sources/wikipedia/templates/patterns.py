@@ -1,4 +1,4 @@
-"""The syntax of the tables of templates, and their compiler.
+"""The syntax of the template tables, and their compiler.
 
 A line is `name | name → pattern`; a line without an arrow continues on the next. A name ending in `*` covers
 all names with that beginning. In a pattern:
@@ -41,7 +41,7 @@ def compiled(table: str, functions: Mapping[str, Rule]) -> Rules:
 
 
 def dropped(names: str) -> Rules:
-    """A rule that drops for each name in the list."""
+    """For each name in the list, the rule that drops the template."""
     return dict.fromkeys(filter(None, (name.strip() for name in names.replace("\n", " ").split("|"))), drop)
 
 

@@ -40,7 +40,7 @@ _NAMESPACE = re.compile(
     r"|predložak|predloga|sablon|шаблон|msg)\s*+:\s*+",
     re.IGNORECASE,
 )
-_NOTES_ELSEWHERE = (bare, coordinates)  # words of a sentence; where there is none, notes
+_NOTES_ELSEWHERE = (bare, coordinates)  # words of a sentence; outside one, notes
 
 
 class Rendered(Enum):
@@ -70,8 +70,8 @@ class Templates:
 
         `arguments` are the parts between its own `|`, with named ones as `name=value`. `in_brackets` tells
         whether the template is in brackets, where pronunciations are dropped; `is_word` whether its text
-        is part of a sentence, without which a citation is a note; `is_attached` whether it follows a word
-        without a space, where an editors' note holds a remark and not the text.
+        is part of a sentence, as a citation elsewhere is a note; `is_attached` whether it follows a word
+        without a space, as an editors' note there holds a remark and not the text.
         """
         name = _SPACES.sub(" ", name).strip()
         name = _NAMESPACE.sub("", name, 1) if ":" in name else name
@@ -80,7 +80,7 @@ class Templates:
             not arguments or self._rules.keys().isdisjoint((name, key))
         ):
             return country or Rendered.DROPPED
-        # Of a name in capitals the case counts: in German {{SMS}} is a ship, {{smS}} Samoan.
+        # The case of a name may count: in German, {{SMS}} is a ship and {{smS}} is Samoan.
         rule = self._rules.get(name) or self._rules.get(key) or self._prefix_rule(key)
         if _SOUNDS.match(key) and in_brackets():
             return Rendered.SOUND

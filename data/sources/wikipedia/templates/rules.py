@@ -193,7 +193,7 @@ def prefixed_ship(prefix: str) -> Rule:
 
 
 def ship_class(positional: list[str], named: dict[str, str]) -> str:
-    """{{sclass|Iowa|battleship}}: Iowa-class battleship; by the third argument without the kind of ship."""
+    """{{sclass|Iowa|battleship}}: Iowa-class battleship; a third argument can leave out the kind of ship."""
     name, kind, display = [*positional, "", "", ""][:3]
     shown = {"0": f"{name}-class", "4": f"{name} class", "5": name}
     return shown.get(display, f"{name}-class {kind}".strip())

@@ -59,8 +59,9 @@ def shown_by_name(name: str, arguments: list[str], language: str) -> str | None:
 def running_text(arguments: list[str], language: str, name: str = "") -> str:
     """What a template without a rule shows where it is part of a sentence; "" if that is unknown.
 
-    A date, a quantity, or the only argument; of two the first, unless it is a language, a color or the like;
-    of more, a first one in another script. Without arguments, a name that is a numbered noun.
+    This is a date, a quantity, or the only argument; of two, the first, unless it is a language, a color or
+    the like; of more, the first if it is in another script. Without arguments, it is the name if that is a
+    numbered noun or an abbreviation.
     """
     positional, named = split(arguments)
     texts = list(filter(None, positional))

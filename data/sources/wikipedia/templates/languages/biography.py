@@ -1,4 +1,4 @@
-"""The first sentence of a biography in the Italian Wikipedia, which is written as the template {{Bio}}.
+"""The first sentence of a biography in the Italian Wikipedia, given there as the template {{Bio}}.
 
 Template:Bio there: Mario Rossi (Roma, 1º maggio 1901 – Pisa, 2 luglio 1980) è stato un pittore italiano.
 """

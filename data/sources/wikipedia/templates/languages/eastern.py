@@ -87,6 +87,6 @@ _TABLES = {
     "sl": (SLOVENIAN, SLOVENIAN_DROPPED),
     "hu": (HUNGARIAN, HUNGARIAN_DROPPED),
 }
-# In Hungarian, numbers of four digits are written together (A magyar helyesírás szabályai, 289).
+# Hungarian writes four-digit numbers without a separator (A magyar helyesírás szabályai, 289).
 _FUNCTIONS = FUNCTIONS | {"number and units": number_and_units("hu", four_together=True)}
 RULES = {name: dropped(without) | compiled(table, _FUNCTIONS) for name, (table, without) in _TABLES.items()}

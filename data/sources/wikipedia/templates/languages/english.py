@@ -295,7 +295,7 @@ def _foreign(place: int) -> Rule:
 def _million_years_ago(positional: list[str], named: dict[str, str]) -> str:
     """{{Ma|65}}: 65 million years ago; {{Ma|250|65}}: 250 to 65 million years ago; {{mya|65|million years}}.
 
-    The age of a period that is given by its name is not in the dump.
+    For a period given by its name, the dump does not have the age.
     """
     begin, *others = positional or [""]
     if not begin[:1].isdecimal():

@@ -62,7 +62,7 @@ def arrow(positional: list[str], named: dict[str, str]) -> str:
 
 
 def district(positional: list[str], named: dict[str, str]) -> str:
-    """{{ushr|California|51}}: California's 51st congressional district; by the third argument, less."""
+    """{{ushr|California|51}}: California's 51st congressional district; a third argument shortens it."""
     state, number, kind = [*positional, "", "", ""][:3]
     which = "at-large" if number.upper() == "AL" else ordinal([number], {})
     shown = {"E": which, "U": state, "X": f"{state} {which}", "B": f"{state} {which}"}

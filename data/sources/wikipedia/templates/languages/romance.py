@@ -161,7 +161,7 @@ _PREFIXES = frozenset(["T", "G", "M", "k", "h", "da", "d", "c", "m", "µ", "μ",
 
 
 def _value_and_units(positional: list[str], named: dict[str, str]) -> str:
-    """{{M|100|u=km}}, {{M|100|km}} and {{M|100|k|m}}, whose second argument is the unit's prefix."""
+    """{{M|100|u=km}}, {{M|100|km}} and {{M|100|k|m}}, with the unit's prefix as the second argument."""
     if len(positional) == 3 and positional[1] in _PREFIXES:
         positional = [positional[0], positional[1] + positional[2]]
     if not named.keys() & {"u", "ul", "e"}:
@@ -170,7 +170,7 @@ def _value_and_units(positional: list[str], named: dict[str, str]) -> str:
 
 
 def _labeled_item(positional: list[str], named: dict[str, str]) -> str:
-    """{{Ill-wd|Q90|3=Paris}}: the text; without it, it is computed from data elsewhere."""
+    """{{Ill-wd|Q90|3=Paris}}: the text; a template without one takes it from data elsewhere."""
     return positional[2] if len(positional) > 2 and positional[2] else HOLE
 
 
