@@ -84,7 +84,7 @@ MISTAKES = {
     "branch run=first at=2 to=first": "to=first: the run itself; choose a new name",
     "branch run=first at=2 to=runs/first/b": "to=runs/first/b: within the run's own folder",
     "prepare recipe=text source=new input=my.txt heldout=10%": "heldout=10%: expected a number",
-    "launch resume run=first": "'resume': expected key=value, or before the keys one of check, status,",
+    "launch resume run=first": "'resume': expected key=value, or one of check, status,",
     # keys of other verbs
     "train Model=tiny": "Model: unknown key; did you mean model?",
     "train weights=first": "weights: unknown key; did you mean init or data.weights?",
