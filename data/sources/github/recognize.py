@@ -150,7 +150,7 @@ _SPDX = re.compile(
 
 _ASSIGNED = re.compile(r"^__licen[cs]e__\s*=\s*['\"]{1,3}([^'\"\n]{1,100})['\"]", re.MULTILINE)
 _MARK = re.compile(r"^(?:[^\w(©&\n]+|dnl\b|@?rem\b)", re.IGNORECASE | re.MULTILINE)
-# The addresses of license texts, whose last part names the license.
+# The addresses of license texts; the last part names the license.
 _ADDRESS = re.compile(
     r"https?://(?:www\.)?(?:(?:opensource|spdx)\.org/licenses?/(?:licenses/)?|(apache)\.org/licenses/license-"
     r"|choosealicense\.com/licenses/)([\w-]++(?:\.\d++)*)(?:\.(?:txt|html|php))?/?",

@@ -37,7 +37,7 @@ def call_arguments(macro: Macro, text: str, position: int, read: Arguments) -> t
 def _signed(
     signature: list[tuple[str, str]], text: str, position: int, read: Arguments
 ) -> tuple[list[str], int] | None:
-    """The arguments of a signature of kinds as in \\NewDocumentCommand (source2e, ltcmd), and their end."""
+    """The arguments, and their end, by their kinds as in \\NewDocumentCommand (source2e, ltcmd)."""
     arguments: list[str] = []
     missing: list[int] = []
     for kind, default in signature:

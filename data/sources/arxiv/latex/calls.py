@@ -265,7 +265,7 @@ class Calls:
         return self.decide(value) if macro.has_tests else value
 
     def _inner(self, text: str, active: frozenset[str], depth: int) -> str:
-        """A value or argument with its macros expanded, except those whose values it is part of."""
+        """A value or argument with its macros expanded, except those that are being expanded already."""
         if depth > MAX_DEPTH or self.macros.keys().isdisjoint(WORD.findall(text)):
             return text
         out: list[str] = []

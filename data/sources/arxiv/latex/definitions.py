@@ -68,7 +68,7 @@ _NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Z
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
 _DEFAULT = re.compile(r"([1-9])\s*+=\s*+(\{[^{}]*\}|[^,]*)")  # in xargs' [1=, 3=none]
 _LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z@])[ \t]*=?[ \t]?(?:\\([A-Za-z@]+|[^A-Za-z@])|.)", re.DOTALL)
-# No control words that other parts of this package act on.
+# Excludes control words that other parts of this package act on.
 _DELIMITER = (
     r"(?:[^#{}\\]|\\(?!(?:begin|end|par|item|fi|else|or|relax|if[a-z]*)(?![A-Za-z@]))[A-Za-z@]+){0,1000}+"
 )

@@ -76,7 +76,7 @@ class Flags:
 
 
 def end(word: str, text: str, position: int) -> int:
-    """Where a command of `COMMANDS` whose name ends at `position` ends."""
+    """The end of a command of `COMMANDS`, given the end of its name."""
     found = (_NEWIF if word == "newif" else _NAME_AND_VALUE if word in _SET else _NAME).match(text, position)
     return found.end() if found else position
 

@@ -1,4 +1,4 @@
-r"""Finds the files that a paper's commands name, to replace the commands.
+r"""Finds the files that commands name, so that their text can replace the commands.
 
 In: a text and the position right after `\input`, `\import` or `\usepackage`. Out: what a `Resolve` returns
 for the files that the command names, and where the command ends.

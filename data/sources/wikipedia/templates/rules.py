@@ -148,7 +148,7 @@ def interlanguage(positional: list[str], named: dict[str, str]) -> str:
 
 
 def missing(positional: list[str], named: dict[str, str]) -> str:
-    """A template whose text is computed from data that the dump does not hold, such as a population."""
+    """A template that computes its text, such as a population, from data that the dump does not hold."""
     return HOLE
 
 

@@ -19,7 +19,7 @@ _WITH_COMMA = re.compile(r"[-−]?\d+,\d+", re.ASCII)
 
 
 def written(number: str, language: str, *, in_groups: bool = True) -> str:
-    """A plain number with the language's separators; anything else, such as 1,234, as it is."""
+    """A plain number with the language's separators; anything else, such as 1,234, unchanged."""
     if language not in _SEPARATORS or not _NUMBER.fullmatch(number):
         return number
     thousands, decimal = _SEPARATORS[language]
