@@ -65,7 +65,10 @@ def corpora(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("sample") / "corpora"
     errors = [folder.parent / f"{number}.txt" for number in range(3)]
     asking = [ask(folder, file) for file in errors]
-    said = lambda: [file.read_text() for file in errors]  # noqa: E731
+
+    def said() -> list[str]:
+        return [file.read_text() for file in errors]
+
     while sum("waiting for another" in words for words in said()) < 2:
         assert [process.poll() for process in asking] == [None] * 3, said()
         time.sleep(0.05)

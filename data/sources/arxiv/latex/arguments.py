@@ -6,11 +6,10 @@ their end.
 
 import re
 
-from data.sources.arxiv.latex.definitions import ASKS, Macro
+from data.sources.arxiv.latex.definitions import ARGUMENT, ASKS, Macro
 from data.sources.arxiv.latex.syntax import MAX_GROUP, Arguments, blanks_end
 
 _NESTED = 10  # nesting of questions about optional arguments
-_ARGUMENT = re.compile(r"(?<!\\)#([1-9])")
 _SIZE = re.compile(r"\s*+\\([Bb]igg?)\s*+")
 
 
@@ -61,7 +60,7 @@ def _signed(
         default = arguments[place]
         if default.count("#") * max(map(len, arguments)) > MAX_GROUP:
             return None
-        arguments[place] = _ARGUMENT.sub(lambda mark: shown.get(int(mark[1]), ""), default)
+        arguments[place] = ARGUMENT.sub(lambda mark: shown.get(int(mark[1]), ""), default)
     return arguments, position
 
 

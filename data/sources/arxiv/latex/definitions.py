@@ -78,7 +78,7 @@ _SIGNATURE = re.compile(  # a kind, its tokens and its default; \ in a pair woul
     r"|(?P<given>O|[DR][^\s{}\\]{2})\s*+\{(?P<default>(?:[^{}]|\{[^{}]*\})*+)\})"
 )
 _PARAMETER = re.compile(r"#[1-9]([^#]*)")
-_ARGUMENT = re.compile(r"(?:(?<!\\)|(?<=\\\\))#([1-9])")  # \# is a sign; in \\#1, the argument is
+ARGUMENT = re.compile(r"(?:(?<!\\)|(?<=\\\\))#([1-9])")  # \# is a sign; in \\#1, the argument is
 _WORD_BLANKS = re.compile(r"(\\[A-Za-z@]++)\s++")  # blanks that TeX does not read
 _ENVIRONMENT = re.compile(r"\*?\s*\{[^{}]*\}")
 
@@ -323,7 +323,7 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
         body = either
     if "\n" in body:
         body = body.strip()
-    pieces = _ARGUMENT.split(body) if "#" in body else [body]
+    pieces = ARGUMENT.split(body) if "#" in body else [body]
     numbers = [int(digit) for digit in pieces[1::2]]
     if (
         max(numbers, default=0) > arguments

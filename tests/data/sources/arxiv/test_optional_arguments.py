@@ -36,6 +36,7 @@ def paper(preamble: str, text: str) -> str:
         (r"\DeclareExpandableDocumentCommand{\of}{r<> d||}{#1\IfValueT{#2}{ or #2}}",
          r"\of<x>, \of<y<z>>|w|, \of{x}.", r"x, y<z> or w, \of{x}."),
         (r"\NewDocumentCommand{\pair}{m O{#1}}{#1 and #2}", r"\pair{x}; \pair{x}[y].", "x and x; x and y."),
+        (r"\NewDocumentCommand{\row}{m O{a\\#1 \#1}}{#2}", r"\row{x}.", r"a\\x \#1."),
         (r"\NewDocumentCommand{\p}{>{\TrimSpaces}m}{<#1>}", r"\p{ x }.", r"\p{ x }."),
         # The package twoopt.
         (r"\newcommandtwoopt{\seen}[3][see][p.~1]{#1 #3, #2}",
