@@ -12,72 +12,20 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from configs.redact import redact
 from configs.waiting import AFTER
 from data import remote
+from data.clients import refusals, s3
 from data.errors import DataError
-from data.s3 import reader as s3
 
 PATIENCE = 300.0  # seconds of failures after which a read gives up
-WRONG_TRIES = 6  # tries of a read that brings wrong bytes
+WRONG_TRIES = 6  # tries of a read that brings wrong bytes, or that the server refuses
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
 SLOWEST = 100e3  # bytes/s; a slower request is abandoned and repeated
 TIMEOUT = 20.0  # seconds for a request, plus the time its bytes take at SLOWEST
-REFUSALS = (  # words in the clients' errors, and what they mean
-    (
-        (
-            "NoCredentials",
-            "DefaultCredentialsError",
-            "Unable to locate cred",
-            "Must provide either a connection_string",
-            "DefaultAzureCredential failed",
-        ),
-        "no credentials; set them as the storage's own tools expect (AWS_ACCESS_KEY_ID and "
-        "AWS_SECRET_ACCESS_KEY or a profile, GOOGLE_APPLICATION_CREDENTIALS, "
-        "AZURE_STORAGE_CONNECTION_STRING, HF_TOKEN, …)",
-    ),
-    (
-        ("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RefreshError"),
-        "the credentials have expired, or their token is not valid; get new ones and run the command again",
-    ),
-    (
-        ("RequestTimeTooSkewed",),
-        "the clock of this machine and the server's differ; set it right (timedatectl set-ntp true)",
-    ),
-    (
-        (
-            *("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocation"),
-            "InvalidRegionName",  # R2
-            "redirect without LOCATION",
-            "RecursionError",  # Amazon's client, redirected endlessly
-        ),
-        "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's own",
-    ),
-    (
-        ("NoSuchBucket", "InvalidBucketName", "bucket does not exist"),
-        "no such bucket; create it, or correct the name",
-    ),
-    (("TooManyRedirects",), "the server redirects in a loop; correct the URL"),
-    (("InvalidObjectState",), "the object is archived; restore it in the storage first"),
-    (
-        ("RustPanic", "PanicException"),
-        "obstore crashed with the error above, over a setting that it cannot send or a bug of its own; "
-        "check the AWS_* variables",
-    ),
-)
-SETTINGS = (  # words in errors about a profile, a variable or a file of Amazon's client
-    *("ProfileNotFound", "ConfigParseError", "ConfigNotFound", "InvalidConfigError"),
-    "PartialCredentials",
-    "NoRegionError",
-    "InvalidRegionError",
-    "Invalid endpoint",
-    "InvalidArgument",  # R2, for another storage's keys
-)
-_DENIED = "access denied"
 Content = TypeVar("Content")
 Check = Callable[[bytes], str | None]  # says what is wrong with the bytes that arrived; None if nothing is
 
@@ -230,40 +178,45 @@ class Bucket:
             return self._until_it_succeeds(where, attempt)
 
     def _until_it_succeeds(self, where: str, attempt: Callable[[], Any]) -> Any:
-        begin, pause, wrong = time.monotonic(), FIRST_PAUSE, 0
+        begin, pause, wrong, refused = time.monotonic(), FIRST_PAUSE, 0, 0
         while True:
             try:
                 return attempt()
             except DataError:  # from another patient read inside this attempt
                 raise
             except FileNotFoundError as error:
-                if final := refusal(error):  # about the bucket, not the object
+                if final := refusals.refusal(error):  # about the bucket, not the object
                     raise DataError(f"{self.url}: {final}") from None
                 raise
             except (NotADirectoryError, IsADirectoryError) as error:  # from file://
                 raise FileNotFoundError(str(error)) from None
             except Exception as error:  # each client library has its own errors
-                if final := refusal(error):
-                    kind = Denied if final.startswith(_DENIED) else DataError
+                if final := refusals.refusal(error):
+                    kind = Denied if final.startswith(refusals.DENIED) else DataError
                     raise kind(f"{self.at(where)}: {final}") from None
-                status = _status(error)
+                status, failed = refusals.status_of(error), refusals.line_of(error)
                 if status in (404, 410):
-                    raise FileNotFoundError(line_of(error)) from None
+                    raise FileNotFoundError(failed) from None
                 # The object was replaced if it is shorter than the range. Checksum… is a client's own error.
                 is_wrong = isinstance(error, Wrong) or status == 416 or "Checksum" in type(error).__name__
                 wrong += is_wrong
                 if wrong >= WRONG_TRIES:
                     raise WrongContent(
-                        f"{self.at(where)}: {line_of(error)}, on all {wrong} tries; the object was "
+                        f"{self.at(where)}: {failed}, on all {wrong} tries; the object was "
                         "replaced or damaged, or the server alters what it sends: restore it and run the "
                         "command again"
                     ) from None
+                refused = refused + 1 if refusals.blames_the_request(error) else 0
+                if refused >= WRONG_TRIES:
+                    raise DataError(
+                        f"{self.at(where)}: the server refuses the request ({failed}), on all {refused} "
+                        "tries; correct the URL or the storage's settings, as this says"
+                    ) from None
                 if time.monotonic() - begin + pause > PATIENCE:
                     raise DataError(
-                        f"{self.at(where)}: cannot be read ({line_of(error)}), for {PATIENCE:.0f} s; "
+                        f"{self.at(where)}: cannot be read ({failed}), for {PATIENCE:.0f} s; "
                         "run the same command again once the server answers"
                     ) from None
-                failed = line_of(error)
                 is_long = pause > 2 * FIRST_PAUSE or time.monotonic() - begin > AFTER
                 self._note_retry(where, failed, is_long)
             if self.hurry.wait(pause * random.uniform(0.5, 1.0)):
@@ -307,11 +260,15 @@ def _open(url: str) -> tuple[Any, str]:
     except ImportError:
         raise DataError(f"{url}: needs another package; install fsspec's client for {scheme}") from None
     except ValueError as error:
-        if final := refusal(error):
+        if final := refusals.refusal(error):
             raise DataError(f"{url}: {final}") from None
-        raise DataError(f"{url}: {line_of(error)}; expected a URL of one of {remote.KINDS}") from None
+        raise DataError(
+            f"{url}: {refusals.line_of(error)}; expected a URL of one of {remote.KINDS}"
+        ) from None
     except Exception as error:  # each client has its own errors, mostly for missing credentials
-        raise DataError(f"{url}: {refusal(error) or f'cannot be opened ({line_of(error)})'}") from None
+        raise DataError(
+            f"{url}: {refusals.refusal(error) or f'cannot be opened ({refusals.line_of(error)})'}"
+        ) from None
     if package == "s3fs":
         fs.retries = 1  # retries are counted and named here, not hidden in the client
     return fs, str(path).rstrip("/")
@@ -342,59 +299,3 @@ def _options(package: str | None, scheme: str) -> dict[str, Any]:
         "max_pool_connections": 64,
     }
     return {"config_kwargs": quick}
-
-
-def refusal(error: BaseException) -> str | None:
-    """What to do about a client's error that retrying cannot fix, or None."""
-    causes = _causes(error)
-    text = " ".join(f"{type(one).__name__} {one}" for one in causes)
-    for words, refusal in REFUSALS:
-        if any(word in text for word in words):
-            return refusal
-    if any(word in text for word in SETTINGS):
-        return f"{line_of(error)}; correct the AWS_* variables, or ~/.aws"
-    is_denied = _status(error) in (401, 403) and "rateLimit" not in text  # Google's rate limits are 403s too
-    if is_denied or any(isinstance(one, PermissionError) for one in causes):
-        return (
-            f"{_DENIED} ({line_of(error)}); check which credentials are in use and that they may "
-            "read this (and write, for output= and checkpoint.remote=)"
-        )
-    return None
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """The error and its causes."""
-    seen: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in seen:
-        seen.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    return seen
-
-
-def _status(error: BaseException) -> int | None:
-    """The HTTP status, from wherever each client library keeps it; None if the server did not answer."""
-    for one in _causes(error):
-        for status in _statuses(one):
-            if isinstance(status, int) and 400 <= status < 600:
-                return status
-    return None
-
-
-def _statuses(error: BaseException) -> Iterator[object]:
-    answer = getattr(error, "response", None)
-    if isinstance(answer, dict):  # from Amazon's client
-        yield answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    yield getattr(answer, "status_code", None)
-    for name in ("status", "status_code", "code"):
-        yield getattr(error, name, None)
-    if text := re.match(r"(\d{3}) [A-Z]", str(error)):  # from S3Reader
-        yield int(text[1])
-    if isinstance(error, OSError) and str(error).startswith("Forbidden: "):  # from gcsfs
-        yield 403
-
-
-def line_of(error: BaseException) -> str:
-    """The first line of an error, without secrets."""
-    lines = [line.strip() for line in redact(str(error)).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]

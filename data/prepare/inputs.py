@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 from data import remote
+from data.clients.refusals import refusal
 from data.errors import DataError
 from data.prepare.config import PrepareConfig
 
@@ -32,8 +33,6 @@ def find_inputs(config: PrepareConfig) -> list[Path]:
     except DataError:
         raise
     except Exception as error:
-        from data.bucket import refusal  # here, so that local inputs need not wait for the import
-
         typed = f"input={','.join(config.input)}"
         is_remote = any(map(remote.is_remote, config.input))
         if is_remote and (how := refusal(error)):

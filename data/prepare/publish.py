@@ -11,7 +11,8 @@ from typing import Any
 
 from configs.waiting import counted
 from data import folders, remote
-from data.bucket import Bucket, Denied, line_of, refusal
+from data.bucket import Bucket, Denied
+from data.clients import refusals
 from data.errors import DataError
 
 NOTES = ".copied.jsonl"
@@ -53,7 +54,7 @@ def publish(folder: Path, url: str) -> None:
     except DataError:
         raise
     except Exception as error:  # each client library has its own errors
-        how = refusal(error) or f"cannot be written ({line_of(error)})"
+        how = refusals.refusal(error) or f"cannot be written ({refusals.line_of(error)})"
         raise DataError(
             f"{url}: {how}; {folder} is complete, and the same command copies what is still missing"
         ) from None

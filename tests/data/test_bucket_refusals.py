@@ -15,16 +15,18 @@ from data.mixture import DataConfig, find_stores
 from tests.support.buckets import credentials, random_store
 
 DENIED = "access denied"
+GOOD = b"what the object holds"
 EXPIRED = "the credentials have expired, or their token is not valid"
 
 
 class Answers:
-    """A web server that gives every request the same answer, and counts them."""
+    """A web server that counts requests and gives each the same answer, until it grants one."""
 
     def __init__(self) -> None:
         self.status, self.body = 200, b""
         self.headers: dict[str, str] = {}
         self.requests: list[str] = []
+        self.granted: int | None = None  # the number of the first request that gets GOOD
         answers = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -33,12 +35,15 @@ class Answers:
 
             def do_GET(self) -> None:
                 answers.requests.append(self.headers.get("Accept-Encoding", ""))
-                self.send_response(answers.status)
-                for name, value in {**answers.headers, "Content-Length": str(len(answers.body))}.items():
+                status, body = answers.status, answers.body
+                if answers.granted and len(answers.requests) >= answers.granted:
+                    status, body = 206, GOOD
+                self.send_response(status)
+                for name, value in {**answers.headers, "Content-Length": str(len(body))}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 if self.command == "GET":
-                    self.wfile.write(answers.body)
+                    self.wfile.write(body)
 
             do_HEAD = do_GET
 
@@ -72,9 +77,10 @@ def bucket(request, server, monkeypatch) -> Bucket:
     return Bucket("s3://corpus/folder")
 
 
-def answer(server: Answers, status: int, code: str) -> None:
+def answer(server: Answers, status: int, code: str, message: str = "no") -> None:
     server.status = status
-    server.body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>no</Message></Error>'.encode()
+    error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    server.body = f'<?xml version="1.0"?>{error}'.encode()
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -105,6 +111,46 @@ def test_what_amazons_codes_mean(status, code, refusal, server, bucket):
     answer(server, status, code)
     with pytest.raises(DataError, match=refusal):
         bucket.read("x", 0, 4)
+
+
+@pytest.mark.parametrize("bucket", ["obstore", "s3fs"], indirect=True)
+@pytest.mark.parametrize(
+    ("message", "refusal"),
+    [
+        ("the region 'us-east-1' is wrong; expecting 'eu-west-1'", "the bucket is in another region"),
+        (
+            "a non-empty Access Key (AKID) must be provided in the credential.",
+            "not an access key",
+        ),
+        ('the Credential is mal-formed; expecting "AKID/YYYYMMDD/REGION"', "AWS_ACCESS_KEY_ID is not"),
+    ],
+)
+def test_a_malformed_header_is_the_region_or_the_key(message, refusal, server, bucket):
+    answer(server, 400, "AuthorizationHeaderMalformed", f"The authorization header is malformed; {message}")
+    with pytest.raises(DataError, match=refusal):
+        bucket.read("x", 0, 4)
+
+
+@pytest.mark.parametrize("code", ["UserProjectMissing", "KMS.NotFoundException", "InvalidRequest"])
+def test_a_request_that_the_server_refuses_is_not_tried_for_minutes(code, server, bucket):
+    answer(server, 400, code, "a setting is missing")
+    with pytest.raises(DataError, match=r"the server refuses the request .*, on all 6 tries") as refused:
+        bucket.read("x", 0, 4)
+    assert bucket.url.startswith("http") or "a setting is missing" in str(refused.value)
+    assert len(server.requests) <= 2 * bucket_module.WRONG_TRIES
+
+
+@pytest.mark.parametrize("bucket", ["obstore", "s3fs"], indirect=True)
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "RequestTimeout"), (409, "OperationAborted"), (429, "TooManyRequests")]
+)
+def test_a_request_that_may_succeed_later_is_tried_again(status, code, server, bucket):
+    answer(server, status, code)
+    size = len(GOOD)
+    server.headers = {"Content-Range": f"bytes 0-{size - 1}/{size}", "ETag": '"a"'}
+    server.headers["Last-Modified"] = "Sat, 01 Jan 2022 00:00:00 GMT"
+    server.granted = 2 * bucket_module.WRONG_TRIES + 1
+    assert bucket.read("x", 0, size) == GOOD
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"])

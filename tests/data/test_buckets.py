@@ -13,16 +13,16 @@ import pytest
 import data.bucket as bucket_module
 import data.cache.disk as disk_module
 import data.cache.store as store_module
-import data.s3.reader as s3_module
+import data.clients.s3 as s3_module
 from data.bucket import Bucket
 from data.cache.ahead import Node, ReadAhead
 from data.cache.config import CacheConfig
 from data.cache.future import NEVER, next_use
 from data.cache.store import BucketStore, open_store
+from data.clients.s3 import reader_of
 from data.errors import DataError
 from data.loader import Loader
 from data.order import Order
-from data.s3.reader import reader_of
 from data.tokens.store import TokenStore
 from tests.support.buckets import (
     Chaos,

@@ -167,9 +167,10 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 def _plain(error: BaseException) -> str:
-    """What happened, condensed from a long error: '503 Service Unavailable, SlowDown'."""
+    """What happened, condensed from a long error: '503 Service Unavailable, SlowDown: Reduce your rate.'."""
     text = str(error)
     status = re.search(r"status code: (\d+(?: [A-Z][A-Za-z]*)*)", text)
-    code = re.search(r"<Code>(\w+)</Code>", text) or re.search(r"\bkind: (\w+)", text)
+    code = re.search(r"<Code>([\w.]+)</Code>", text) or re.search(r"\bkind: (\w+)", text)
+    message = re.search(r"<Message>([^<]+)</Message>", text)
     what = status[1] if status else text.partition("\n")[0].rpartition(" - ")[2]
-    return f"{what}, {code[1]}" if code else what
+    return what + (f", {code[1]}" if code else "") + (f": {' '.join(message[1].split())}" if message else "")

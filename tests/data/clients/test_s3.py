@@ -2,7 +2,7 @@
 
 import pytest
 
-from data.s3.reader import settings_of
+from data.clients.s3 import settings_of
 
 
 @pytest.mark.parametrize(
