@@ -48,7 +48,7 @@ def make_text(
     """Write `folder/text`, `folder/report.json` and, if a record is malformed, `folder/quarantine.jsonl`.
 
     Raises DataError if `folder` has unfinished work with other `settings`, if no document is left, or if more
-    than a share `max_broken` of the inputs' slices could not be read to the end.
+    than a share `max_broken` of the inputs could not be read to the end.
     """
     started = time.monotonic()
     stamps = {path: stamp(path) for path in inputs}
@@ -63,7 +63,7 @@ def make_text(
         on, "read", partial(read_task, plan), todo, plan.folder / "logs", _reading(plan, todo, progress)
     )
     report = sum_reports(plan.read(task) / "report.json" for task in everything)
-    _refuse_broken(plan, folder, report, max_broken, len(slices))
+    _refuse_broken(plan, folder, report, max_broken)
     facts = {}
     if recipe.refine:
         read, refined = [plan.read(task) for task in everything], [plan.refined(task) for task in everything]
@@ -96,14 +96,24 @@ def make_text(
     return report
 
 
-def _refuse_broken(plan: Plan, folder: Path, report: Report, max_broken: float, n_slices: int) -> None:
-    broken = report.dropped.get(BROKEN, {"count": 0})["count"]
-    if broken > max_broken * n_slices:
+def _refuse_broken(plan: Plan, folder: Path, report: Report, max_broken: float) -> None:
+    if BROKEN not in report.dropped:
+        return
+    quarantined, n_inputs = _quarantined(plan, folder), len(plan.stamps)
+    n_broken = len(_broken_inputs(quarantined)) if quarantined else 0
+    if n_broken > max_broken * n_inputs:
         raise DataError(
-            f"{folder}: {broken} of {n_slices} inputs cannot be read to their end, more than "
+            f"{folder}: {n_broken} of {n_inputs} inputs cannot be read to their end, more than "
             f"max_broken={max_broken}; get them again, or give max_broken=1 to use their readable part "
-            f"(first: {report.dropped[BROKEN]['examples'][0]['file']}; all: {_quarantined(plan, folder)})"
+            f"(first: {report.dropped[BROKEN]['examples'][0]['file']}; all: {quarantined})"
         )
+
+
+def _broken_inputs(quarantined: Path) -> set[str]:
+    """The inputs of which a slice could not be read to its end."""
+    with quarantined.open(encoding="utf-8") as lines:
+        drops = (json.loads(line) for line in lines)
+        return {drop["file"] for drop in drops if drop["reason"] == BROKEN}
 
 
 def _verify(plan: Plan, report: Report) -> None:

@@ -1,5 +1,6 @@
 """After a kill or a transient error at any file operation, rerunning the command makes the same bytes."""
 
+import bz2
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import pytest
 
 from data.main import main
 from tests.data.prepare.test_prepare import CODE, MIT, lines, report
+from tests.support import wikipedia as dumps
 from tests.support.fork_server import python
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -217,6 +219,24 @@ def test_an_input_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch
     assert main([*arguments, "max_broken=1"]) == 1
     assert "changed since this preparation began" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "mine" / "text").exists()
+
+
+def test_a_truncated_dump_counts_as_an_input_however_many_slices_it_has(tmp_path, monkeypatch, capsys):
+    from data.sources.wikipedia import recipe
+
+    draw = random.Random(0)
+    pages = [dumps.page(number, prose(draw, 200)) for number in range(60)]
+    streams = b"".join(bz2.compress(part) for part in (dumps.head(), *pages, b"</mediawiki>"))
+    folder = tmp_path / "in"
+    folder.mkdir()
+    dumps.write(folder, streams[: len(streams) * 3 // 4], dumps.NAME + ".bz2")
+    monkeypatch.setattr(recipe, "SLICE_BYTES", len(streams) // 30)
+    arguments = ["recipe=wikipedia", f"input={folder}", f"output={tmp_path / 'out'}", "stage=text"]
+    assert main([*arguments, "engine.workers=1"]) == 1
+    assert "1 of 1 inputs cannot be read to their end" in capsys.readouterr().err.splitlines()[-1]
+    assert main([*arguments, "engine.workers=1", "max_broken=1"]) == 0
+    assert 40 <= report(tmp_path / "out")["kept"] <= 46
+    assert "malformed file (1); see " in capsys.readouterr().err
 
 
 def test_only_a_records_own_cpu_time_counts(tmp_path, monkeypatch):
