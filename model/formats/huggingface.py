@@ -50,12 +50,15 @@ INNER = {
     "ffn_norm": "post_attention_layernorm",
 }
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"  # PEFT's, beside changes to a model's weights
 SINGLE_BIN, INDEX_BIN = "pytorch_model.bin", "pytorch_model.bin.index.json"
 # safetensors' names of dtypes.
 STORED = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 def is_huggingface(folder: Path) -> bool:
+    if any((folder / other).is_file() for other in (ADAPTER, "params.json")):
+        return (folder / "config.json").is_file()
     return (folder / "config.json").is_file() or any(folder.glob("*.safetensors"))
 
 

@@ -20,9 +20,8 @@ FIXED = {
     "attention_bias": False,
     "mlp_bias": False,
     "rope_interleaved": False,
-    "quantization_config": None,
 }
-NOT_WRITTEN = ("rope_interleaved", "quantization_config")
+NOT_WRITTEN = ("rope_interleaved",)
 # Llama 3.1's scaling: their keys to ours.
 LLAMA3 = {
     "factor": "rope_scaling",
@@ -46,6 +45,9 @@ def read_config(path: Path) -> tuple[LlamaConfig, bool]:
         raise FormatError(f"{path}: missing; Hugging Face keeps it in the folder of the weights") from None
     except (OSError, ValueError, AttributeError) as error:
         raise FormatError(f"{path}: not readable as a model's config ({error})") from None
+    if quantized := theirs.get("quantization_config"):
+        method = quantized.get("quant_method", quantized) if isinstance(quantized, dict) else quantized
+        raise FormatError(f"{path}: quantized weights (quantization_config: {method}); get the original ones")
     for key, value in FIXED.items():
         if theirs.get(key, value) != value:
             raise FormatError(f"{path}: {key}={theirs[key]}: expected {value}, as in LLaMA")

@@ -31,7 +31,7 @@ from data.folders import run_path, runs_in
 from data.tokens.store import tokenizer_in
 from data.tokens.tokenizer import Tokenizer, fingerprint_of
 from data.tokens.tokenizer_json import refuse_other_vocabulary
-from model.formats.huggingface import is_huggingface, open_huggingface
+from model.formats.huggingface import ADAPTER, is_huggingface, open_huggingface
 from model.formats.meta import is_meta, open_meta
 from model.formats.weights import Weights, parameter_shapes
 from model.llama import Llama, LlamaConfig
@@ -124,7 +124,7 @@ def refuse_unknown(path: Path) -> None:
     if path.is_file() and (folder := next(filter(_is_weights, path.parents), None)):
         raise RunError(f"{path}: a file of the weights in {folder}; give that folder")
     if path.exists():
-        raise RunError(f"{path}: neither {kinds}")
+        raise RunError(f"{path}: {_foreign(path) or f'neither {kinds}'}")
     name, at, step = str(path).rpartition("@")
     if at and not name:
         raise RunError(f"{path}: expected RUN@STEP with the name of a run, such as demo{path}")
@@ -138,6 +138,20 @@ def refuse_unknown(path: Path) -> None:
     alike = near(path.name, (run.name for run in run_path("x").parent.glob("*")))
     hint = f"; did you mean {alike[0]}?" if alike else "; `relama runs` lists the runs here"
     raise RunError(f"{path}: no such file or folder, so neither {kinds}{hint}")
+
+
+def _foreign(path: Path) -> str | None:
+    """What `path` is, if it is known and not weights that are read here, and what to give instead."""
+    if (path / ADAPTER).is_file():
+        return (
+            "an adapter (LoRA), not a model; merge it into its model (PEFT's merge_and_unload) and give that"
+        )
+    if path.suffix == ".gguf" or any(path.glob("*.gguf")):
+        return "weights in GGUF, which is not read; get them in Hugging Face's format or Meta's"
+    inner = [*path.glob("*"), *path.glob("snapshots/*")]  # the Hub's cache has snapshots
+    if found := sorted(filter(_is_weights, inner)):
+        return f"its weights are in {quote(str(found[0]))}; give that folder"
+    return None
 
 
 def _named(path: Path) -> Path:

@@ -13,3 +13,26 @@ def test_the_runs_of_a_folder_are_named_as_a_shell_takes_them(tmp_path):
     with pytest.raises(RunError) as refused:
         refuse_unknown(tmp_path)
     assert str(refused.value).endswith(f"choose one: {tmp_path}/plain, '{tmp_path}/with space'")
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["adapter_config.json", "adapter_model.safetensors"], "an adapter (LoRA), not a model; merge it"),
+        (["adapter_config.json", "adapter_model.bin"], "an adapter (LoRA), not a model; merge it"),
+        (["llama-7b.Q4_0.gguf"], "weights in GGUF, which is not read"),
+        (["original/params.json", "README.md"], "its weights are in {}/original; give that folder"),
+        (
+            ["refs/main", "snapshots/ab12/config.json"],
+            "its weights are in {}/snapshots/ab12; give that folder",
+        ),
+        (["notes.txt"], "neither a run folder"),
+    ],
+)
+def test_a_folder_of_another_kind_is_refused_with_what_to_give_instead(files, expected, tmp_path):
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("{}")
+    with pytest.raises(RunError) as refused:
+        refuse_unknown(tmp_path)
+    assert str(refused.value).startswith(f"{tmp_path}: {expected.format(tmp_path)}")
