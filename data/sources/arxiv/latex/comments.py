@@ -89,12 +89,12 @@ def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[
         elif mark["url"]:
             group = _LINE_GROUP.match(text, position)
             position = group.end() if group else position
-        elif mark["env"]:
-            name = mark["env"]
-            close = f"\\end{{{name}}}"
-            end = -1 if name in unclosed else text.find(close, position)
+        elif mark["env"] or mark["plain"]:  # the latter is \comment … \endcomment
+            name = mark["env"] or ""
+            close = f"\\end{{{name}}}" if name else "\\end" + mark["plain"]
+            end = -1 if close in unclosed else text.find(close, position)
             if end < 0:
-                unclosed.add(name)
+                unclosed.add(close)
                 continue
             position = end + len(close)
             if name not in verbatim.environments:
@@ -102,14 +102,6 @@ def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[
                 if name.startswith("filecontents") and resolve:
                     resolve("filecontents", "", text[mark.end() : end])
                 start = position = _own_line(text, at, position)
-        elif mark["plain"]:  # \comment … \endcomment
-            close = "\\end" + mark["plain"]
-            end = -1 if close in unclosed else text.find(close, position)
-            if end < 0:
-                unclosed.add(close)
-                continue
-            yield text[start:at]
-            start = position = _own_line(text, at, end + len(close))
         elif mark["if"]:
             found = conditionals.decided(mark["if"], text, at, position)
             if found is None or failures >= _FAILURES or len(jumps) >= _NESTED:

@@ -72,10 +72,22 @@ def _marks(verbatim: Verbatim, letters: str) -> re.Pattern:
     )
 
 
+class _Reading:
+    """How far one file has been read."""
+
+    def __init__(self, text: str, pattern: re.Pattern) -> None:
+        self.text = text
+        self.pattern = pattern  # of its marks
+        self.start = 0  # what comes before is in `out`, or left out
+        self.position = 0  # where reading continues
+        self.prefixes: tuple[int, int] = (-1, -1)  # the last \long, \global, …
+        self.jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
+
+
 class _Expander:
     def __init__(self, paper: str, verbatim: Verbatim, resolve: Resolve | None, has_preamble: bool) -> None:
-        self.text = ""
         self.verbatim, self.resolve = verbatim, resolve
+        self.here = _Reading("", _marks(verbatim, "A-Za-z"))
         self.out: list[str] = []
         self.opaque: list[tuple[int, int]] = []
         self.state = State(paper, has_preamble=has_preamble, may_input=resolve is not None)
@@ -88,189 +100,184 @@ class _Expander:
 
     def run(self, text: str) -> None:
         """Read a text of the paper: its main file, or a file that a macro inputs."""
-        outer, self.text = self.text, text
-        state = self.state
-        macros, audience, definers = self.calls.macros, state.audience, state.definers
+        outer, self.here = self.here, _Reading(text, _marks(self.verbatim, "A-Za-z"))
+        here, state, macros, definers = self.here, self.state, self.calls.macros, self.state.definers
+        hidden, has_modes = self.state.audience.hidden, bool(self.state.audience.mode)
         flag_values, setters, number_values = self.flags.values, self.flags.setters, self.numbers.values
-        hidden, has_modes = audience.hidden, bool(audience.mode)
-        pattern = _marks(self.verbatim, "A-Za-z")
+        pattern, marks, ahead = here.pattern, here.pattern.finditer(text), 0  # the marks from `ahead` on
         mark_group, word_group = pattern.groupindex["mark"], pattern.groupindex["word"]  # faster than names
-        start = position = 0
-        prefix_start = prefix_end = -1
-        jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
-        marks, ahead = pattern.finditer(text), 0  # the marks from `ahead` on
-        while position < len(text):
-            if position != ahead:
-                marks = pattern.finditer(text, position)
+        while here.position < len(text):
+            if here.position != ahead or here.pattern is not pattern:
+                pattern, marks = here.pattern, here.pattern.finditer(text, here.position)
             mark = next(marks)
-            at, position, word = mark.start(mark_group), mark.end(), mark[word_group]
-            ahead = position
-            if jumps and at >= jumps[-1][0]:
-                begin, end = jumps.pop()
-                if begin >= start:
-                    append(self.out, text[start:begin])
-                    start = after_word(text, begin, end)
-                position = max(start, end)
+            at, ahead, word = mark.start(mark_group), mark.end(), mark[word_group]
+            here.position = ahead
+            if here.jumps and at >= here.jumps[-1][0]:
+                self._jump()
             elif word is None:
-                character = text[at : at + 1]
-                if at + (character == "\\") == len(text):
-                    continue
-                if character == "{":
+                if text[at : at + 1] == "{":
                     state.depth += state.in_body
-                    continue
-                if character == "}":
-                    if state.in_body:
-                        state.group(False)
-                    continue
-                if mark["env"] == "begin" and (end := audience.hidden_end(mark["name"], text, position)):
-                    start = position = self._cut(start, at, end)
-                    continue
-                end = self._group_or_verbatim(mark, position)
-                if end:
-                    alias = macros.get(mark["verb"] or "")
-                    append(self.out, text[start:at] + (alias.literal if alias else ""))
-                    self._append_opaque(text[position if alias else at : end])
-                    start = position = end
-            elif word in macros:
-                found = self.calls.top(text, word, position)
-                if found is not None:
-                    value, end = found
-                    value = self.state.obey(value)
-                    if self.resolve and "\\in" in value:
-                        append(self.out, text[start:at])
-                        end = self._append_inputs(value, end)
-                    else:
-                        append_value(self.out, text[start:at], value)
-                    start = position = end
-            elif (
-                word not in _SPECIAL
-                and word not in definers
-                and (word[0] != "i" or word[:2] != "if")
-                and word not in flag_values
-                and word not in setters
-                and word not in number_values
-                and word not in hidden
-                and not (has_modes and text.startswith("<", position))
-            ):
-                continue
-            elif (
-                has_modes
-                and text.startswith("<", position)
-                and (span := self.state.mode(word, text, position))
-            ):
-                append(self.out, text[start:at])
-                start = position = span[0]
-                if span[0] < span[1]:
-                    jumps.append(span[1:])
-            elif word in hidden and (end := audience.plain_end(word, text, position)):
-                start = position = self._cut(start, at, end)
-            elif (
-                word in self.flags.values
-                or word[:2] == "if"
-                or word in _BRANCHES
-                or (word == "expandafter" and NAMED_TEST.match(text, position))
-            ):
-                branch = self.state.branch(word, text, at, position) if len(jumps) < _NESTED else None
-                if branch is None:
-                    continue
-                first, last, end = branch
-                if first < last:
-                    append(self.out, text[start:at])
-                    jumps.append((last, end))
-                    start = position = after_word(text, at, first)
                 else:
-                    start = position = self._cut(start, at, end)
-                    if start == end:
-                        start = position = after_word(text, at, end)
-            elif word == "expandafter":
-                later = _ARGUMENT_FIRST.match(text, position)
-                if later is None or later[1] in _SPECIAL or later[1] in definers or later[1][:2] == "if":
-                    continue
-                found = self.calls.top(text, later[1], later.end()) if later[1] in macros else None
-                value, end = found or ("\\" + later[1], later.end())
-                append_value(self.out, text[start:at], value)
-                start = position = end
-            elif word in definers:
-                begin = prefix_start if prefix_end == at else at
-                start, position = self._define(definers[word], begin, at, start, position)
-            elif word in _PREFIXES:
-                if prefix_end != at:
-                    prefix_start = at
-                prefix_end = blanks_end(text, position)
-            elif (after := self._obeyed(word, at, position, is_global=prefix_end == at)) is not None:
-                position = after
-                if self._is_flag(word):
-                    begin = prefix_start if prefix_end == at else at
-                    start = self._cut(start, begin, after)
-                    start = position = after_word(text, begin, after) if start == after else start
-            elif self.resolve and word in INPUTS:
-                found = resolved_input(text, position, word, self._input)
-                if found[0] is not None:
-                    append(self.out, text[start:at])
-                    self._nest(found[0])
-                    start = position = found[1]
+                    self._group_or_verbatim(mark, at)
+            elif word in macros:
+                self._call(word, at)
             elif (
-                self.resolve
-                and word in _LOOPS
-                and (turns := loop(text, position, self.calls.read, self.calls.asked))
+                word in _SPECIAL
+                or word in definers
+                or (word[0] == "i" and word[:2] == "if")
+                or word in flag_values
+                or word in setters
+                or word in number_values
+                or word in hidden
+                or (has_modes and text.startswith("<", ahead))
             ):
-                append(self.out, text[start:at])
-                for turn in turns[0]:
-                    self._nest(turn)
-                start = position = turns[1]
-            elif word == "makeatletter":
-                pattern, ahead = _marks(self.verbatim, "A-Za-z@"), -1
-            elif word == "makeatother":
-                pattern, ahead = _marks(self.verbatim, "A-Za-z"), -1
-        for begin, end in reversed(jumps):
-            if begin >= start:
-                append(self.out, text[start:begin])
-                start = after_word(text, begin, end)
-        append(self.out, text[start:])
-        self.text = outer
+                self._command(word, at)
+        while here.jumps:
+            self._jump()
+        append(self.out, text[here.start :])
+        self.here = outer
 
-    def _define(self, word: str, begin: int, at: int, start: int, position: int) -> tuple[int, int]:
-        """Take a definition that begins at `begin`, before its prefixes, or leave it unexpanded.
+    def _jump(self) -> None:
+        """Go from the end of a kept branch to the end of its conditional."""
+        here = self.here
+        begin, end = here.jumps.pop()
+        if begin >= here.start:
+            append(self.out, here.text[here.start : begin])
+            here.start = after_word(here.text, begin, end)
+        here.position = max(here.start, end)
 
-        Returns the place from which text is not yet in `out`, and where reading continues.
-        """
-        definition = read_definition(word, self.text, position, self.calls.read, self.state.known)
+    def _call(self, word: str, at: int) -> None:
+        """Put a macro's value in place of its call."""
+        here = self.here
+        found = self.calls.top(here.text, word, here.position)
+        if found is None:
+            return
+        value, end = self.state.obey(found[0]), found[1]
+        if self.resolve and "\\in" in value:
+            append(self.out, here.text[here.start : at])
+            end = self._append_inputs(value, end)
+        else:
+            append_value(self.out, here.text[here.start : at], value)
+        here.start = here.position = end
+
+    def _command(self, word: str, at: int) -> None:
+        """Obey a command that is not a macro, if it is one that matters here."""
+        here, text, position = self.here, self.here.text, self.here.position
+        if span := self.state.mode(word, text, position):
+            append(self.out, text[here.start : at])
+            here.start = here.position = span[0]
+            if span[0] < span[1]:
+                here.jumps.append(span[1:])
+        elif word in self.state.audience.hidden and (
+            end := self.state.audience.plain_end(word, text, position)
+        ):
+            self._cut(at, end)
+        elif (
+            word in self.flags.values
+            or word[:2] == "if"
+            or word in _BRANCHES
+            or (word == "expandafter" and NAMED_TEST.match(text, position))
+        ):
+            self._choose(word, at)
+        elif word == "expandafter":
+            self._expand_first(at)
+        elif word in self.state.definers:
+            self._define(self.state.definers[word], at)
+        elif word in _PREFIXES:
+            begin = here.prefixes[0] if here.prefixes[1] == at else at
+            here.prefixes = begin, blanks_end(text, position)
+        elif (after := self._obeyed(word, at)) is not None:
+            here.position = after
+            if self._is_flag(word):
+                self._cut(self._with_prefixes(at), after, is_word=True)
+        elif self.resolve and word in INPUTS:
+            found = resolved_input(text, position, word, self._input)
+            if found[0] is not None:
+                append(self.out, text[here.start : at])
+                self._nest(found[0])
+                here.start = here.position = found[1]
+        elif (
+            self.resolve
+            and word in _LOOPS
+            and (turns := loop(text, position, self.calls.read, self.calls.asked))
+        ):
+            append(self.out, text[here.start : at])
+            for turn in turns[0]:
+                self._nest(turn)
+            here.start = here.position = turns[1]
+        elif word in ("makeatletter", "makeatother"):
+            here.pattern = _marks(self.verbatim, "A-Za-z@" if word == "makeatletter" else "A-Za-z")
+
+    def _choose(self, word: str, at: int) -> None:
+        """Keep a conditional's branch, if it is known which."""
+        here = self.here
+        is_nested = len(here.jumps) >= _NESTED
+        branch = None if is_nested else self.state.branch(word, here.text, at, here.position)
+        if branch is None:
+            return
+        first, last, end = branch
+        if first < last:
+            append(self.out, here.text[here.start : at])
+            here.jumps.append((last, end))
+            here.start = here.position = after_word(here.text, at, first)
+        else:
+            self._cut(at, end, is_word=True)
+
+    def _expand_first(self, at: int) -> None:
+        r"""Read \expandafter\name\expandafter{\argument} without its \expandafter."""
+        here = self.here
+        later = _ARGUMENT_FIRST.match(here.text, here.position)
+        if later is None or later[1] in _SPECIAL or later[1] in self.state.definers or later[1][:2] == "if":
+            return
+        is_macro = later[1] in self.calls.macros
+        found = self.calls.top(here.text, later[1], later.end()) if is_macro else None
+        value, end = found or ("\\" + later[1], later.end())
+        append_value(self.out, here.text[here.start : at], value)
+        here.start = here.position = end
+
+    def _define(self, word: str, at: int) -> None:
+        """Take a definition, or leave it unexpanded."""
+        here, begin = self.here, self._with_prefixes(at)
+        definition = read_definition(word, here.text, here.position, self.calls.read, self.state.known)
         if definition is None:
-            return start, position
+            return
         end = definition.end
         if end < 0:
             self.calls.put(definition.name, None)
             self.calls.defined.add(definition.name)
-            return start, position
+            return
         is_taken = definition.name and self.state.take(definition)
-        self.numbers.defined(self.text[begin:end])
+        self.numbers.defined(here.text[begin:end])
         if is_taken:
-            end = self._cut(start, begin, end)
-            return end, end
+            self._cut(begin, end)
+            return
         if not definition.name:
-            self.state.audience.command(word, self.text, at, position, is_sure=not self.flags.unsure)
-        append(self.out, self.text[start:begin])
-        self._append_opaque(self.text[begin:end])
-        return end, end
+            self.state.audience.command(word, here.text, at, here.position, is_sure=not self.flags.unsure)
+        append(self.out, here.text[here.start : begin])
+        self._append_opaque(here.text[begin:end])
+        here.start = here.position = end
 
-    def _obeyed(self, word: str, at: int, position: int, *, is_global: bool) -> int | None:
+    def _with_prefixes(self, at: int) -> int:
+        r"""Where the command at `at` begins, with its \long, \global, …"""
+        return self.here.prefixes[0] if self.here.prefixes[1] == at else at
+
+    def _obeyed(self, word: str, at: int) -> int | None:
         """Obey a command that prints nothing; return where reading continues, None for other commands."""
-        depth = 0 if is_global else self.state.group_depth()
+        text, position = self.here.text, self.here.position
+        depth = 0 if self.here.prefixes[1] == at else self.state.group_depth()
+        is_sure = not self.flags.unsure
         if word in self.flags.setters:
             self.flags.use(word, depth)
         elif word in flags.COMMANDS:
-            self.flags.command(word, self.text, position, self.state.group_depth())
-            position = flags.end(word, self.text, position)
+            self.flags.command(word, text, position, self.state.group_depth())
+            position = flags.end(word, text, position)
         elif word in audiences.COMMANDS:
-            self.state.audience.command(word, self.text, at, position, is_sure=not self.flags.unsure)
+            self.state.audience.command(word, text, at, position, is_sure=is_sure)
             return position
         elif word in numbers.COMMANDS or word in self.numbers.values:
-            is_sure = not self.flags.unsure
-            position = self.numbers.command(
-                word, self.text, at, position, is_sure=is_sure, is_local=depth > 0
-            )
+            position = self.numbers.command(word, text, at, position, is_sure=is_sure, is_local=depth > 0)
         elif word in ("usepackage", "RequirePackage"):
-            self.state.use_packages(self.text, position)
+            self.state.use_packages(text, position)
             return position
         else:
             return None
@@ -282,24 +289,43 @@ class _Expander:
         is_flag = word in self.flags.setters or word in flags.COMMANDS
         return is_flag and self.resolve is None and not self.flags.unsure
 
-    def _group_or_verbatim(self, mark: re.Match, position: int) -> int:
-        """Count groups; return where verbatim text that begins here ends, or 0."""
+    def _group_or_verbatim(self, mark: re.Match, at: int) -> None:
+        """Count groups; append verbatim text, and leave out what only others read."""
+        here, state = self.here, self.state
+        character = here.text[at : at + 1]
+        if at + (character == "\\") == len(here.text):
+            return
+        if character == "}":
+            state.group(False)
+        elif mark["env"] == "begin" and (
+            end := state.audience.hidden_end(mark["name"], here.text, here.position)
+        ):
+            self._cut(at, end)
+        elif end := self._verbatim_end(mark):
+            alias = self.calls.macros.get(mark["verb"] or "")
+            append(self.out, here.text[here.start : at] + (alias.literal if alias else ""))
+            self._append_opaque(here.text[here.position if alias else at : end])
+            here.start = here.position = end
+        elif mark["name"] == "document":
+            state.in_body, state.depth = True, 0
+        elif mark["env"] == "end" or (mark["env"] and mark["name"] not in self.verbatim.environments):
+            state.group(mark["env"] == "begin")
+
+    def _verbatim_end(self, mark: re.Match) -> int:
+        """Where verbatim text that begins here ends, or 0."""
+        text, position = self.here.text, self.here.position
         if mark["verb"]:
-            end = self.verbatim.inline(mark["verb"], self.text, position)
+            end = self.verbatim.inline(mark["verb"], text, position)
             return end if end > position else 0
         if self.verbatim.short and mark["short"]:
-            end = self.verbatim.short_end(self.text, position)
+            end = self.verbatim.short_end(text, position)
             return end if end > position else 0
         if mark["env"] == "begin" and mark["name"] in self.verbatim.environments:
             name = mark["name"]
-            end = -1 if name in self.unclosed else self.text.find(f"\\end{{{name}}}", position)
+            end = -1 if name in self.unclosed else text.find(f"\\end{{{name}}}", position)
             if end < 0:
                 self.unclosed.add(name)
             return max(end, 0)
-        if mark["name"] == "document":
-            self.state.in_body, self.state.depth = True, 0
-        else:
-            self.state.group(mark["env"] == "begin")
         return 0
 
     # ---- files
@@ -321,7 +347,7 @@ class _Expander:
                 continue
             found, end = resolved_input(value, mark.end(), mark[1], self._input)
             if found is None and not value[mark.end() :].strip():  # its argument follows the call
-                found, after = resolved_input(self.text, position, mark[1], self._input)
+                found, after = resolved_input(self.here.text, position, mark[1], self._input)
                 position, end = (after, len(value)) if found is not None else (position, end)
             if found is not None:
                 append(self.out, value[start : mark.start()])
@@ -342,15 +368,14 @@ class _Expander:
         self.counted = len(self.out)
         self.opaque.append((self.length - len(piece), self.length))
 
-    def _cut(self, start: int, begin: int, end: int) -> int:
-        """Leave out begin to end, and the line if nothing else is on it; return where reading continues."""
-        text = self.text
-        line = max(start, text.rfind("\n", max(start, begin - 200), begin) + 1)
-        append(self.out, text[start:line])
+    def _cut(self, begin: int, end: int, *, is_word: bool = False) -> None:
+        """Leave out begin to end; also the line if nothing else is on it or, after a word, the blanks."""
+        here, text = self.here, self.here.text
+        line = max(here.start, text.rfind("\n", max(here.start, begin - 200), begin) + 1)
+        append(self.out, text[here.start : line])
         at_start = not self.out or self.out[-1].endswith("\n")
-        if at_start and not text[line:begin].strip(" \t"):
-            rest = line_rest(text, end)
-            if rest > end:
-                return rest
-        append(self.out, text[line:begin])
-        return end
+        rest = line_rest(text, end) if at_start and not text[line:begin].strip(" \t") else end
+        if rest == end:
+            append(self.out, text[line:begin])
+            rest = after_word(text, begin, end) if is_word else end
+        here.start = here.position = rest
