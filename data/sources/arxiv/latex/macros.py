@@ -184,8 +184,7 @@ class _Expander:
         elif word in self.state.definers:
             self._define(self.state.definers[word], at)
         elif word in _PREFIXES:
-            begin = here.prefixes[0] if here.prefixes[1] == at else at
-            here.prefixes = begin, blanks_end(text, position)
+            here.prefixes = self._with_prefixes(at), blanks_end(text, position)
         elif (after := self._obeyed(word, at)) is not None:
             here.position = after
             if self._is_flag(word):
