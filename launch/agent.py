@@ -27,13 +27,14 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher import api
 
 from configs.errors import AGENT
-from launch.torchrun import TRAIN
+from launch.torchrun import GRACE, TRAIN
 
 RESUME = "the same command resumes from the newest checkpoint"
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = run.parse_args(sys.argv[1:] if argv is None else argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    args = run.parse_args(known(arguments, run.get_args_parser().format_usage()))
     os.environ[AGENT] = "1"
     if args.nproc_per_node != "1":
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # torchrun would, with four lines about it
@@ -49,6 +50,11 @@ def main(argv: list[str] | None = None) -> int:
     except SignalException as error:  # the ranks have reported what they saved
         return 128 + error.sigval
     return 0
+
+
+def known(arguments: list[str], usage: str) -> list[str]:
+    """torchrun's arguments, without GRACE if this torch lacks it, as 2.11 does: ranks then have 30 s."""
+    return [one for one in arguments if GRACE in usage or not one.startswith(GRACE)]
 
 
 class Agent(LocalElasticAgent):

@@ -16,6 +16,7 @@ MEASURE = "check"  # the first argument, if the machines are only to be measured
 SPREAD = ("generate", "evaluate")  # the first argument, if a verb other than train is spread over ranks
 # SIGUSR1 is not among torchrun's own.
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1")
+GRACE = "--shutdown-timeout"
 # torchrun's agents keep the address of their first store, so they may send a machine that joins later to the
 # wrong one; without sharing, each start makes a new store.
 ENVIRONMENT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
@@ -41,6 +42,6 @@ def torchrun(config: LaunchConfig, rendezvous: list[str], arguments: list[str]) 
         *rendezvous,
         f"--max-restarts={config.max_restarts}",
         f"--signals-to-handle={signals}",
-        f"--shutdown-timeout={config.cluster.grace}",
+        f"{GRACE}={config.cluster.grace}",
         *program,
     ]

@@ -7,11 +7,12 @@ import subprocess
 import sys
 
 import pytest
+from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from configs import errors
 from configs.load import ConfigError, entry
-from launch.agent import last_line
+from launch.agent import known, last_line
 from tests.support.runs import REPOSITORY, SMALL
 
 # A micro-batch that no machine can hold: refused by the ranks, not by the launch.
@@ -139,3 +140,9 @@ def test_other_errors_of_the_system_keep_their_traceback():
     with pytest.raises(FileNotFoundError):
         entry(verb, [])
     assert errors.explained(OSError("no number")) is None
+
+
+def test_an_option_that_an_older_torch_lacks_is_left_out():
+    arguments = ["--nnodes=1", "--shutdown-timeout=300", "train/main.py", "model=tiny"]
+    assert known(arguments, "usage: torchrun [--nnodes NNODES]") == [*arguments[:1], *arguments[2:]]
+    assert known(arguments, run.get_args_parser().format_usage()) == arguments
