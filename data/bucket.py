@@ -262,13 +262,11 @@ def _open(url: str) -> tuple[Any, str]:
     except ValueError as error:
         if final := refusals.refusal(error):
             raise DataError(f"{url}: {final}") from None
-        raise DataError(
-            f"{url}: {refusals.line_of(error)}; expected a URL of one of {remote.KINDS}"
-        ) from None
+        line = refusals.line_of(error)
+        raise DataError(f"{url}: {line}; expected a URL of one of {remote.KINDS}") from None
     except Exception as error:  # each client has its own errors, mostly for missing credentials
-        raise DataError(
-            f"{url}: {refusals.refusal(error) or f'cannot be opened ({refusals.line_of(error)})'}"
-        ) from None
+        final = refusals.refusal(error) or f"cannot be opened ({refusals.line_of(error)})"
+        raise DataError(f"{url}: {final}") from None
     if package == "s3fs":
         fs.retries = 1  # retries are counted and named here, not hidden in the client
     return fs, str(path).rstrip("/")

@@ -66,12 +66,7 @@ DENIED = "access denied"
 _RATE_LIMIT = "rateLimit"  # Google's are 403s
 # These may pass although they blame the request: a timeout, another writer, a replaced object, haste.
 _PASSING = (408, 409, 412, 416, 423, 425, 429)
-_PASSING_WORDS = (
-    _RATE_LIMIT,
-    "RequestTimeout",
-    "IncompleteBody",
-    "BadDigest",
-)  # codes of S3's with status 400
+_PASSING_WORDS = (_RATE_LIMIT, "RequestTimeout", "IncompleteBody", "BadDigest")  # S3's have status 400
 
 
 def refusal(error: BaseException) -> str | None:
@@ -83,9 +78,7 @@ def refusal(error: BaseException) -> str | None:
             return refusal
     if any(word in text for word in SETTINGS):
         return f"{line_of(error)}; correct the AWS_* variables, or ~/.aws"
-    is_denied = (
-        status_of(error) in (401, 403) and "rateLimit" not in text
-    )  # Google's rate limits are 403s too
+    is_denied = status_of(error) in (401, 403) and _RATE_LIMIT not in text
     if is_denied or any(isinstance(one, PermissionError) for one in causes):
         return (
             f"{DENIED} ({line_of(error)}); check which credentials are in use and that they may "
