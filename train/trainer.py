@@ -226,6 +226,7 @@ class Trainer:
     def _pay(self) -> None:
         """Complete the line of metrics whose held-out losses were not measured before the checkpoint."""
         if self.state.owed:
+            self._enter(self.timeline.at(self.state.step))  # its rope_theta
             self._measure(self.state.owed, Clock())
             self.state.owed = None
 

@@ -81,6 +81,16 @@ def test_a_run_that_ends_within_validation_loses_nothing(
     same_tensors(tmp_path / LAST, undisturbed / LAST)
 
 
+def test_what_is_owed_is_measured_with_the_positions_of_its_phase(corpora, tmp_path):
+    phases = ("phases.first.until_step=2", "phases.long.rope_theta=50", "optim.lr=0.05")
+    arguments = (f"corpora={corpora}", "steps=6", "checkpoint.every=4", "validate.every=4", *phases)
+    succeed(f"run={tmp_path / 'whole'}", *arguments)
+    strike(4, signal.SIGKILL, f"run={tmp_path / 'struck'}", *arguments)
+    succeed(f"run={tmp_path / 'struck'}", *arguments)
+    found, expected = (metrics(tmp_path / name)[3]["validation"] for name in ("struck", "whole"))
+    assert found == expected
+
+
 def test_metrics_are_cut_before_a_line_that_lacks_its_held_out_losses(tmp_path):
     folder = RunFolder(tmp_path, [])
     lines = [{"step": step, "loss": 1.0} for step in range(1, 8)]
