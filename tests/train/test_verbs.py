@@ -90,9 +90,20 @@ def test_validate_equals_a_plain_loop_over_the_held_out_text(trained, corpora, c
 
 
 def test_validate_without_data_gives_the_figures_of_the_runs_own_loop(trained, capsys):
-    assert train.evaluation.validate.main([f"weights={trained}", "sequences=4"]) == 0
+    compare_with_the_loop(trained, capsys)
+
+
+def test_also_of_a_source_that_only_a_phase_reads(corpora, tmp_path, capsys):
+    phases = ("phases.first.until_step=1", "phases.code.weights.python_code=1")
+    succeed(f"corpora={corpora}", f"run={tmp_path}", "steps=2", "data.sources=python_docs", *phases)
+    assert metrics(tmp_path)[-1]["validation"].keys() == {"python_docs", "python_code"}
+    compare_with_the_loop(tmp_path, capsys)
+
+
+def compare_with_the_loop(run, capsys):
+    assert train.evaluation.validate.main([f"weights={run}", "sequences=4"]) == 0
     table = capsys.readouterr().out
-    for source, result in metrics(trained)[-1]["validation"].items():
+    for source, result in metrics(run)[-1]["validation"].items():
         shown = present(re.search(rf"{source}\s+([\d.]+)\s+[\d.]+\s+([\d.]+)\s+256\s+(.+)", table))
         expected = (
             f"{result['loss']:.4f}",

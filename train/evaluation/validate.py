@@ -20,6 +20,7 @@ from train.precision import inference_dtype, refuse_unknown_dtype
 from train.preflight import open_heldout
 from train.ranks.setup import set_up, tear_down
 from train.run.configuration import read_run_config
+from train.run.lineage import inherited
 from train.weights.open import load_model, open_weights, same_tokenizer
 
 
@@ -102,13 +103,17 @@ def _with_the_runs_data(
     sequence length and seed."""
     if weights.step is None or not (weights.path.parents[1] / "config.yaml").exists():
         return config
-    run = read_run_config(weights.path.parents[1])
+    folder = weights.path.parents[1]
+    run = read_run_config(folder)
     if config.dtype == "auto":
         config = replace(config, dtype=run.precision)
     if "data" in given:
         return config
     own = {"corpora": run.corpora, "seq_len": run.seq_len, "seed": run.seed}
-    return replace(config, data=run.data, **{key: own[key] for key in own if key not in given})
+    config = replace(config, **{key: own[key] for key in own if key not in given})
+    # A phase, or a branch, may read sources that data.weights lacks.
+    weighted = run.timeline.needed(config.corpora, inherited(folder))
+    return replace(config, data=replace(run.data, weights=weighted, sources=None))
 
 
 def _refuse_other_tokenizer(
