@@ -5,7 +5,9 @@ trained on, so they keep their values, and a phase after the step has the new on
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 from train.config import RunError, TrainConfig
 from train.phases.config import PhaseConfig
@@ -16,11 +18,17 @@ PAST = "past"  # the name of a parent's steps that had no phase name
 
 
 def branched_config(
-    parent: TrainConfig, typed: TrainConfig, phases: dict[str, PhaseConfig], at: int, name: str
+    parent: TrainConfig,
+    typed: TrainConfig,
+    phases: dict[str, PhaseConfig],
+    at: int,
+    name: str,
+    words: Sequence[str] = (),
 ) -> TrainConfig:
     """`parent` up to step `at`, then `typed` and its `phases`, as one chain; a new phase is called `name`.
 
-    `typed` is without phases. Raises RunError, or ValueError for phases that contradict the run.
+    `typed` is without phases; `words` are its arguments that are not the parent's. Raises RunError, or
+    ValueError for phases that contradict the run.
     """
     for key in FIXED:
         kept = getattr(parent, key)
@@ -33,7 +41,7 @@ def branched_config(
     _refuse_other_text(parent, typed)
     if typed.steps <= at:
         raise RunError(f"steps={typed.steps}: expected more than the {at} steps before the branch")
-    given, past = _given(parent, typed), _past(parent, at)
+    given, past = _given(parent, typed, at, words), _past(parent, at)
     if late := [key for key in phases if key in past]:
         raise RunError(
             f"phases.{late[0]}: began before step {at}, where the branch begins; name another phase"
@@ -88,16 +96,34 @@ def _refuse_other_text(parent: TrainConfig, typed: TrainConfig) -> None:
             )
 
 
-def _given(parent: TrainConfig, typed: TrainConfig) -> PhaseConfig | None:
-    """The phase keys that the branch changes, with their new values; None if it changes none."""
-    weights = dict(typed.data.chosen())
-    found = PhaseConfig(
-        weights=weights if weights != dict(parent.data.chosen()) else None,
-        seq_len=typed.seq_len if typed.seq_len != parent.seq_len else None,
-        global_batch=typed.global_batch if typed.global_batch != parent.global_batch else None,
-        rope_theta=typed.model.rope_theta if typed.model.rope_theta != parent.model.rope_theta else None,
-    )
-    return found if found != PhaseConfig() else None
+def _given(parent: TrainConfig, typed: TrainConfig, at: int, words: Sequence[str]) -> PhaseConfig | None:
+    """The phase keys that the branch changes, with their new values; None if it changes none.
+
+    A key changes if its value is not the parent's own. One that is typed also changes if its value is not
+    that of the parent's phase: it may bring back the parent's own.
+    """
+    phase = parent.timeline.at(at + 1)
+    now, before = _own(typed), _own(parent)
+    keys = [word.partition("=")[0] for word in words]
+    named = {key for key in keys if key in now}
+    named |= {"weights" for key in keys if re.fullmatch(r"data|data\.sources|data\.weights(\..+)?", key)}
+    named |= {"rope_theta" for key in keys if key == "model.rope_theta"}
+    changed = {
+        key: value
+        for key, value in now.items()
+        if value != before[key] or (key in named and value != getattr(phase, key))
+    }
+    return PhaseConfig(**changed) if changed else None
+
+
+def _own(config: TrainConfig) -> dict[str, Any]:
+    """The run's own values of what a phase can set."""
+    return {
+        "weights": dict(config.data.chosen()),
+        "seq_len": config.sequence_length,
+        "global_batch": config.global_batch,
+        "rope_theta": config.model.rope_theta,
+    }
 
 
 def _past(parent: TrainConfig, at: int) -> dict[str, tuple[PhaseConfig, int]]:

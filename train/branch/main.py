@@ -92,7 +92,7 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
     saved = configuration.saved_config(parent, state) or configuration.read_run_config(parent)
     wanted = _wanted(saved, [*typed, f"run={asked.to}"])
     try:
-        config = branched_config(saved, wanted, asked.phases, asked.at, folder.name)
+        config = branched_config(saved, wanted, asked.phases, asked.at, folder.name, typed)
     except ValueError as error:
         raise RunError(str(error)) from None
     vocabulary = state["model"]["vocab_size"]
