@@ -21,7 +21,7 @@ from train.ladder.fit import Fit, FitError, fit, refuse_undetermined
 from train.ladder.results import Result
 from train.ladder.tokens import Tokens, open_once, refuse_repetition
 from train.ranks import identity
-from train.run.configuration import read_run_config
+from train.run import configuration
 
 KEYS = frozenset(field.name for field in fields(LadderConfig))
 
@@ -62,6 +62,8 @@ def _climb(
     """Predict, train and compare size by size; write ladder.json after each."""
     notes = book.Book(folder / "ladder.json")
     planned = [rung for size in ladder for rung in size]
+    for rung in planned:
+        _refuse_other_keys(rung, config, folder, data, typed)
     done: list[Result] = []
     fitted: Fit | None = None
     stopped = ""
@@ -98,7 +100,7 @@ def _fit_existing(config: LadderConfig, folder: Path, typed: list[str]) -> None:
     done = []
     for name in config.fit:
         path = find_run(name, "fit")
-        read_run_config(path)  # raises for what is no run
+        configuration.read_run_config(path)  # raises for what is no run
         result = results.read(path, name)
         if result is None:
             raise RunError(f"fit={name}: has not finished; resume it with its own command, or leave it out")
@@ -146,6 +148,25 @@ def _lay_out(config: LadderConfig, data: Tokens, typed: list[str]) -> list[list[
         micro_batch=_whole("micro_batch", given.get("micro_batch", "1")),
         lr=train.optim.lr if "optim.lr" in given else None,
     )
+
+
+def _refuse_other_keys(
+    rung: Rung, config: LadderConfig, folder: Path, data: Tokens, typed: list[str]
+) -> None:
+    """Raise RunError if the run has begun with other keys; the trainer sees only those that it resumes."""
+    path = folder / rung.name
+    if not (path / configuration.NAME).exists():
+        return
+    before = configuration.read_run_config(path)
+    now = load("train", TrainConfig, training.arguments_of(rung, config, folder, typed))
+    precision = before.precision if now.precision == "auto" else now.precision
+    model = replace(now.model, vocab_size=before.model.vocab_size)
+    now = replace(now, data=data.config.data, model=model, precision=precision)
+    if changed := configuration.changes(path, now, None):
+        raise RunError(
+            f"{path}: made with other keys ({'; '.join(changed)}); choose another run=, or rerun the command "
+            "that made it"
+        )
 
 
 def _read(folder: Path, rung: Rung, data: Tokens) -> Result:

@@ -142,6 +142,20 @@ def test_a_run_made_by_another_command_is_not_taken_for_this_ladders(world, tmp_
         main._read(tmp_path / "runs" / "ladder", rung, data)
 
 
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("seed=1", "seed: 0 there, 1 requested"),
+        ("optim.weight_decay=0.2", "optim.weight_decay: 0.1 there, 0.2 requested"),
+        ("optim.lr=0.5", "optim.lr: "),
+    ],
+)
+def test_nor_are_those_that_have_finished_with_other_keys(key, words, world, capsys):
+    assert main.main(WORDS) == 0
+    assert main.main([*WORDS, key]) == 1
+    assert len(world) == 12 and f"made with other keys ({words}" in capsys.readouterr().err
+
+
 def test_a_ladder_is_not_made_inside_a_training_run(world, tmp_path, capsys):
     rung = family.rungs([60e3], [5], **RULE)[0][0]
     leave_run(tmp_path / "runs" / "mine", rung, 3.0)
