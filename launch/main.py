@@ -168,10 +168,15 @@ def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
         raise
     if config.cluster.name == "local" and not config.gpus:
         refuse_too_many(config.processes_per_node)
-    for nodes in {config.min_nodes, config.max_nodes}:
+    ends = (config.min_nodes, config.max_nodes)
+    for nodes in range(config.min_nodes, config.max_nodes + 1):
         processes = nodes * config.processes_per_node
-        layout = layout_of(train, train.model, processes)
-        if layout.world_size < processes:
+        try:
+            layout = layout_of(train, train.model, processes)
+        except RunError as error:  # a machine that leaves or joins would end the run
+            within = f"nodes={config.nodes}, on {plural(nodes, 'node')}: " if config.is_elastic else ""
+            raise RunError(f"{within}{error}") from None
+        if layout.world_size < processes and nodes in ends:
             print(
                 f"relama: {layout.world_size} of {plural(processes, 'process', 'processes')} on "
                 f"{plural(nodes, 'node')} will work",

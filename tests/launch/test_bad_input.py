@@ -33,6 +33,10 @@ REFUSED = [
     (["steps"], "'steps': expected key=value"),
     (["run=a\ntouch b"], "contains an unprintable character"),
     (["processes=2", "parallel.tp=8"], "tp 8 = 8 × the rest, but the world size is 2"),
+    (
+        ["cluster=slurm", "nodes=2:4", "processes=2", "parallel.tp=4", "dry_run=true"],
+        "nodes=2:4, on 3 nodes: parallel: dp_shard -1 × tp 4 = 4 × the rest, but the world size is 6",
+    ),
     (["data=mix", "corpora=nowhere"], "nowhere/: no token store for commoncrawl"),
     (["cluster=slurm", "run=50%j", "dry_run=true"], "Slurm would interpret the \\ or %"),
     (["cluster=slurm"], "sbatch not found; run this on a login node"),
