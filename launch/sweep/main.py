@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 
 from configs import schema as schemas
 from configs.load import ConfigError, entry, load
+from launch.config import LaunchConfig
 from launch.split import key_of, split
 from launch.sweep import launchers
 from train.config import RunError, TrainConfig
@@ -74,7 +75,8 @@ def names(lines: list[list[str]]) -> list[str]:
 def values(arg: str) -> list[str]:
     """Split `key=a,b` into `key=a` and `key=b`; an argument that is not swept stays whole."""
     key, equals, value = arg.partition("=")
-    known, plain = schemas.leaves(TrainConfig), key_of(arg)
+    plain = re.sub(r"^launch\.", "cluster.", key_of(arg))
+    known = schemas.leaves_near(TrainConfig, plain) | schemas.leaves(LaunchConfig)
     takes_list = plain == "logger" or (plain in known and schemas.list_of(known[plain]) is not None)
     if not equals or (takes_list and not value.startswith("choice(")):
         return [arg]

@@ -22,6 +22,9 @@ def test_values_are_swept_as_hydra_does():
     assert values("model=tiny,small") == ["model=tiny", "model=small"]
     for alone in ("data.sources=c4,books", "optim.betas=0.9,0.95", "logger=wandb,tensorboard", "run='a,b'"):
         assert values(alone) == [alone]
+    for alone in ("phases.end.sources=c4,books", "cluster.exclude=n1,n2", "launch.volumes=a:/a,b:/b"):
+        assert values(alone) == [alone]
+    assert values("phases.end.lr=0,1e-5") == ["phases.end.lr=0", "phases.end.lr=1e-05"]
     assert values("optim.betas=choice([0.9,0.95],[0.9,0.99])") == [
         "optim.betas=[0.9,0.95]",
         "optim.betas=[0.9,0.99]",
