@@ -4,7 +4,7 @@ Used when a run starts and when it rewinds. Refuses checkpoints of other data, a
 model.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -183,7 +183,7 @@ def _record(
     starts.started(folder.path, arguments, step, ranks)
     markers.clear(folder.path)
     _keep_tokenizer(run, folder)
-    folder.write_config(run.config)
+    folder.write_config(replace(run.config, restart=False))  # of this start alone
     folder.write_command()
     folder.write_order(
         {

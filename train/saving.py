@@ -125,7 +125,7 @@ class Saving:
         self._remember(recovery)
         config = self._run.config
         state = {
-            "config": redact_tree(asdict(config)),
+            "config": redact_tree(asdict(config) | {"restart": False}),
             "step": step,
             "tokens": config.timeline.tokens(step),
             "model": asdict(config.model_at(step)),

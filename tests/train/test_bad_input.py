@@ -87,6 +87,8 @@ def test_a_run_that_lost_all_its_checkpoints_starts_over_only_when_told_to(harm,
     succeed(f"corpora={corpora}", f"run={copy}", *SETTINGS, "restart=true")
     assert learned(copy) == learned(trained)
     assert (copy / "metrics-1.jsonl").read_bytes() == before
+    shutil.rmtree(copy / "checkpoints")  # it was told for that start alone
+    assert "no complete checkpoint" in refused(f"config={copy / 'config.yaml'}")
 
 
 def test_a_half_written_checkpoint_is_ignored(copy, corpora):

@@ -80,6 +80,7 @@ def branched_config(
         # auto: as the parent began, like a run that resumes
         precision=parent.precision if typed.precision == "auto" else typed.precision,
         stop_at=None,
+        restart=False,
     )
 
 
