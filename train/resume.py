@@ -4,6 +4,7 @@ Used when a run starts and when it rewinds. Refuses checkpoints of other data, a
 model.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,7 +46,7 @@ from train.weights.open import fill, model_state, open_weights, same_tokenizer
 class Resumed:
     """The last finished step, the optimizer after it, and the order of the data.
 
-    `owed`: the step's line of metrics if its held-out losses are still to be measured.
+    `owed`: the step's line of metrics if its held-out losses or scores are still to be measured.
     """
 
     step: int
@@ -62,10 +63,12 @@ def resume_or_start(
     model: Llama | Pipeline,
     recovery: Recovery,
     arguments: list[str] | None,
+    owes: Callable[[dict], bool],
 ) -> Resumed:
     """Fill `model` and `recovery`, and return the position; all ranks call it.
 
-    `arguments` are those of the command that starts the run, None for a rewind. Raises RunError.
+    `arguments` are those of the command that starts the run, None for a rewind. `owes`: whether a line of
+    metrics lacks measurements. Raises RunError.
     """
     logged = first_rank_does(lambda: decisions.read_log(folder.path))
     if placement.away():
@@ -104,7 +107,7 @@ def resume_or_start(
     first_rank_does(lambda: _record(run, ranks, folder, step, order, arguments))
     if placement.away():
         all_ranks_do(lambda: placement.leads() and _record_elsewhere(run, folder))
-    owed = first_rank_does(lambda: folder.cut_metrics(step, state.get("owed"), begun))
+    owed = first_rank_does(lambda: folder.cut_metrics(step, state.get("owed"), begun, owes))
     return Resumed(step, optimizer, order, owed, own[0] if own else None)
 
 

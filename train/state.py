@@ -10,6 +10,7 @@ from data.order import Order
 from train import decisions
 from train.build import build_model
 from train.checkpoint.uploads import Uploads, restored
+from train.evaluation.after_step import AfterStep
 from train.integrity.judge import Judge
 from train.loggers.follow import Position
 from train.loggers.journal import Journal
@@ -39,6 +40,7 @@ class State:
         """
         self.run, self.config, self.ranks, self.folder, self._beat = run, run.config, ranks, folder, beat
         self.model = build_model(run.config, ranks)
+        self.measured = AfterStep(run, ranks, beat)
         refuse = partial(refuse_remote, run, folder)
         restart = run.config.restart
         remote = restored(run.config.checkpoint, folder.path, decisions.abandons, refuse, restart)
@@ -111,7 +113,9 @@ class State:
 
     def _restore(self, arguments: list[str] | None) -> None:
         recovery, sentinel = self.judge.recovery, self.judge.sentinel
-        found = resume_or_start(self.run, self.ranks, self.folder, self.model, recovery, arguments)
+        found = resume_or_start(
+            self.run, self.ranks, self.folder, self.model, recovery, arguments, self.measured.owes
+        )
         self.step, self.optimizer = found.step, found.optimizer
         self.order, self.owed = found.order, found.owed
         self.saving.resumed(recovery, found.checkpoint)

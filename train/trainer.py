@@ -16,7 +16,6 @@ from data.loader import Loader
 from data.tokens.tokenizer import Tokenizer
 from train.attention_kernel import attention_kernel
 from train.checkpoint.certificate import Certifier
-from train.evaluation.after_step import AfterStep
 from train.integrity.computation import Computation, MicroBatches
 from train.loggers.journal import Journal
 from train.metrics.clock import Clock
@@ -64,7 +63,7 @@ class Trainer:
         self.communication = Communication(profiled_for_communication, ranks.device)
         profile_steps = config.profile_steps if config.profile else []
         self.profiler = Profiler(folder.path, profile_steps, ranks.rank, ranks.device)
-        self.measured = AfterStep(state.run, ranks, self._beat)
+        self.measured = state.measured
         self.certifier = Certifier(state.saving.saver, config.checkpoint.verify, ranks.device)
         self.computation = Computation(state.model, config.optim.clip, ranks)
         identity.say(f"attention kernel: {attention_kernel(config, ranks)}")

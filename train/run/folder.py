@@ -11,7 +11,7 @@ view: checked when it is read, written again where possible, and named where not
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -239,10 +239,16 @@ class RunFolder:
 
         all_ranks_do(refuse)
 
-    def cut_metrics(self, step: int, owed: dict | None = None, begun: int = 0) -> dict | None:
+    def cut_metrics(
+        self,
+        step: int,
+        owed: dict | None = None,
+        begun: int = 0,
+        owes: Callable[[dict], bool] = history.lacks_losses,
+    ) -> dict | None:
         """Drop damaged lines and those after `step`, whose steps will be trained again.
 
         `owed`: the line of `step` without its held-out losses, if they were not known when it was saved.
-        Returns it unless the file has the line with them. A branch has no lines up to step `begun`.
+        Returns it unless the file has a line that `owes` nothing. A branch has no lines up to step `begun`.
         """
-        return history.cut_back(self.metrics, step, owed, begun)
+        return history.cut_back(self.metrics, step, owed, begun, owes)

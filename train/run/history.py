@@ -1,6 +1,6 @@
 """metrics.jsonl: read it, and bring it in line with the checkpoint that a run continues from."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from configs import regular_file
@@ -30,17 +30,28 @@ def read_metrics(path: Path) -> list[dict]:
     return whole
 
 
-def cut_back(path: Path, step: int, owed: dict | None = None, begun: int = 0) -> dict | None:
+def lacks_losses(line: dict) -> bool:
+    """Whether a step's line has no held-out losses."""
+    return not line.get("validation")
+
+
+def cut_back(
+    path: Path,
+    step: int,
+    owed: dict | None = None,
+    begun: int = 0,
+    owes: Callable[[dict], bool] = lacks_losses,
+) -> dict | None:
     """Keep one line for each step up to `step`, in order; later steps will be trained again.
 
-    `owed`: the line of `step`, to be written with its held-out losses. Returns it unless the file has them;
-    a line without them is dropped. A branch has no lines up to step `begun`.
+    `owed`: the line of `step`, to be written with what is measured after it. Returns it unless the file has
+    that line and it `owes` nothing; one that does is dropped. A branch has no lines up to step `begun`.
 
     Damaged lines are dropped and reported, with the file as it was kept under another name; a torn last
     line is not damage. Steps without a line are reported too. Raises RunError if the file cannot be read.
     """
     views.refuse_other_than_file(path)
-    places, damaged = _places(path, step, owed is not None)
+    places, damaged = _places(path, step, None if owed is None else owes)
     if step in places:
         owed = None
     if path.exists():
@@ -52,10 +63,12 @@ def cut_back(path: Path, step: int, owed: dict | None = None, begun: int = 0) ->
     return owed
 
 
-def _places(path: Path, step: int, is_owed: bool) -> tuple[dict[int, tuple[int, int]], int]:
+def _places(
+    path: Path, step: int, owes: Callable[[dict], bool] | None
+) -> tuple[dict[int, tuple[int, int]], int]:
     """Where each step's last line begins and its length without a newline; how many lines are damaged.
 
-    If `step` `is_owed` its held-out losses, a line without them does not count.
+    A line of `step` that `owes` measurements does not count.
     """
     places: dict[int, tuple[int, int]] = {}
     damaged = begin = 0
@@ -66,8 +79,8 @@ def _places(path: Path, step: int, is_owed: bool) -> tuple[dict[int, tuple[int, 
             damaged += line.endswith(b"\n")
         else:
             at = values["step"]
-            lacks_losses = is_owed and at == step and not values.get("validation")
-            if 1 <= at <= step and not lacks_losses:
+            is_owing = owes is not None and at == step and owes(values)
+            if 1 <= at <= step and not is_owing:
                 places[at] = (begin, len(line.rstrip(b"\n")))
         begin += len(line)
     return places, damaged

@@ -10,7 +10,8 @@ from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from model.parallelize.mesh import Layout
 from tests.support.evaluation import run as evaluate
-from tests.support.runs import metrics, run, succeed
+from tests.support.fork_server import python
+from tests.support.runs import SMALL, metrics, run, succeed
 from train.evaluation.in_loop import _copy
 from train.ranks.setup import set_up, tear_down
 
@@ -59,6 +60,34 @@ def test_scores_are_those_of_the_checkpoint_and_training_is_the_same(
         for task, score in lines[step - 1]["evaluation"].items():
             kept = json.loads((output / f"{task}-0shot-paper.json").read_text())
             assert score == pytest.approx(kept["score"])
+
+
+# SIGTERM while the first benchmark is scored, after the held-out losses.
+STRUCK = """
+import os, signal, sys
+import train.evaluation.in_loop as in_loop
+from train.main import main
+
+real = in_loop._score_paper
+
+def score(*arguments):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return real(*arguments)
+
+in_loop._score_paper = score
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_scores_that_a_signal_prevents_are_measured_at_the_next_start(corpora, benchmarks, tmp_path):
+    keys = (f"corpora={corpora}", "steps=4", "checkpoint.every=2", "validate.every=2", *EVERY)
+    keys += (f"evaluate.benchmarks={benchmarks}",)
+    succeed(f"run={tmp_path / 'whole'}", *keys)
+    assert python("-c", STRUCK, *SMALL, f"run={tmp_path / 'run'}", *keys).returncode == 143
+    succeed(f"run={tmp_path / 'run'}", *keys)
+    for line, whole in zip(metrics(tmp_path / "run"), metrics(tmp_path / "whole"), strict=True):
+        assert line.get("evaluation") == whole.get("evaluation")
+        assert line.get("validation") == whole.get("validation")
 
 
 def test_the_copy_turns_positions_as_the_live_model_does():
