@@ -11,7 +11,7 @@ from typing import Any
 
 from train.config import RunError, TrainConfig
 from train.phases.config import PhaseConfig
-from train.phases.timeline import REST, end_by_share
+from train.phases.timeline import REST, Phase, end_by_share
 
 FIXED = ("seed", "data_seed", "init", "restart")  # what a branch cannot change
 PAST = "past"  # the name of a parent's steps that had no phase name
@@ -104,8 +104,9 @@ def _given(parent: TrainConfig, typed: TrainConfig, at: int, words: Sequence[str
     that of the parent's phase: it may bring back the parent's own.
     """
     phase = parent.timeline.at(at + 1)
+    keys = [word.partition("=")[0].lstrip("+") for word in words]
     now, before = _own(typed), _own(parent)
-    keys = [word.partition("=")[0] for word in words]
+    now["weights"] = _mixture(typed, phase, keys)
     named = {key for key in keys if key in now}
     named |= {"weights" for key in keys if re.fullmatch(r"data|data\.sources|data\.weights(\..+)?", key)}
     named |= {"rope_theta" for key in keys if key == "model.rope_theta"}
@@ -125,6 +126,17 @@ def _own(config: TrainConfig) -> dict[str, Any]:
         "global_batch": config.global_batch,
         "rope_theta": config.model.rope_theta,
     }
+
+
+def _mixture(typed: TrainConfig, phase: Phase, keys: list[str]) -> dict[str, float]:
+    """The mixture that is typed. If single weights are, the others stay as in the parent's phase."""
+    chosen = dict(typed.data.chosen())
+    names = [name for name in chosen if f"data.weights.{name}" in keys]
+    is_subset = "data.sources" in keys
+    if {"data", "data.weights"} & {*keys} or not (names or is_subset):
+        return chosen
+    kept = chosen if is_subset else phase.weights | {name: chosen[name] for name in names}
+    return {name: chosen[name] if name in names else phase.weights.get(name, kept[name]) for name in kept}
 
 
 def _past(parent: TrainConfig, at: int) -> dict[str, tuple[PhaseConfig, int]]:

@@ -102,23 +102,6 @@ def test_a_phase_of_a_branch_has_its_own_values_before_those_typed_for_the_run()
     ]
 
 
-def test_the_runs_own_values_end_a_phase_of_others_if_they_are_typed():
-    parent = config_of("phases.first.until_step=40", "phases.long.seq_len=128", "phases.long.rope_theta=5e4")
-    parent = branch_of(parent, 50, "data.sources=python_docs", "global_batch=8192")
-    assert chain(branch_of(parent, 60, "data.max_epochs=9", "checkpoint.keep=9")) == chain(parent)
-    back = branch_of(
-        parent,
-        60,
-        *("data.sources=python_code,python_docs", "seq_len=256", "global_batch=4096", "model.rope_theta=1e4"),
-        name="c",
-    ).timeline.phases
-    assert [(phase.name, phase.start) for phase in back] == [("first", 0), ("long", 40), ("b", 50), ("c", 60)]
-    last = (back[-1].seq_len, back[-1].global_batch, back[-1].rope_theta, back[-1].weights)
-    assert last == (256, 4096, 10000.0, {"python_code": 60.0, "python_docs": 40.0})
-    other = branch_of(parent, 60, "seq_len=256").timeline.phases[-1]  # what is not typed stays
-    assert (other.seq_len, other.global_batch, list(other.weights)) == (256, 8192, ["python_docs"])
-
-
 def test_a_shorter_branch_ends_no_phase_before_its_own_first_step():
     parent = config_of("phases.first.until_share=0.5", "phases.first.global_batch=8192")
     assert chain(branch_of(parent, 40, "steps=60")) == [
