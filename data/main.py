@@ -20,9 +20,10 @@ def prepare(config: PrepareConfig) -> None:
     config.engine.check()
     if config.download:
         recipe_module(config)  # report a missing package before downloading anything
-        from data.download.main import download
+        from data.download.main import download, downloaded
 
-        config.input = [str(download(config.recipe, config.name, config.dumps)), *config.input]
+        folder = download(config.recipe, config.name, config.dumps)
+        config.input = [*downloaded(folder, config.name), *config.input]
     if config.recipe == "sample":
         from data.prepare.sample import prepare_sample  # each branch imports only the packages it needs
 

@@ -52,6 +52,20 @@ def download(recipe: str, source: str, config: DumpsConfig) -> Path:
     return folder
 
 
+def downloaded(folder: Path, source: str) -> list[str]:
+    """The files of the folder's list, sorted; says what else is there, such as an older dump."""
+    listed = {file["name"] for file in json.loads((folder / LIST).read_text())["list"]}
+    found = [path.relative_to(folder) for path in folders.files_below(folder)]
+    others = [path for path in found if not folders.is_hidden(path) and str(path) not in listed]
+    if others:
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        Progress(source).say(
+            f"{folder}: not read, because the list of this download lacks them: {others[0]}{more}; "
+            f"input={folder} without download=true reads the entire folder"
+        )
+    return sorted(str(folder / name) for name in listed)
+
+
 def _files(recipe: str, folder: Path, config: DumpsConfig, progress: Progress) -> list[Remote]:
     """The wanted files: as listed in the first run, or by the publisher now."""
     base = (config.mirror or PUBLISHERS[recipe][0]).rstrip("/")

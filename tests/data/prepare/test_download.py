@@ -246,6 +246,23 @@ def test_prepare_makes_text_of_what_it_fetched(publisher, capsys):
     assert "already exists with these settings; skipping" in capsys.readouterr().err
 
 
+def test_an_older_dump_in_the_folder_is_not_read_with_a_newer(publisher, capsys):
+    served, address = publisher
+    words = ["recipe=wikipedia", "download=true", f"dumps.mirror={address}", "dumps.only=slwiki"]
+    assert main([*words, "corpora=before", "engine.workers=1"]) == 0
+    newer, name = bz2.compress(bz2.decompress(WIKI).replace(b"Zemlji", b"svetu")), NAME.replace("09", "10")
+    sums = f"{hashlib.sha1(newer).hexdigest()}  {name}\n"
+    served.files["/slwiki/latest/slwiki-latest-sha1sums.txt"] = sums.encode()
+    served.files[f"/slwiki/20261001/{name}"] = newer
+    (Path("dumps") / "wikipedia" / ".downloads.json").unlink()  # docs/data.md: "to get the newest list"
+    capsys.readouterr()
+    assert main([*words, "corpora=after", "engine.workers=1"]) == 0
+    printed = capsys.readouterr().err
+    assert "1 record read, 1 kept" in printed and f"lacks them: {NAME};" in printed
+    settings = json.loads(Path("after/wikipedia/report.json").read_text())["settings"]
+    assert [path for path, *_ in settings["input"]] == [f"dumps/wikipedia/{name}"]
+
+
 @contextmanager
 def aiohttps_server(folder: Path) -> Iterator[str]:
     """Files by a server that we did not write."""
