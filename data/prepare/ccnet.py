@@ -23,12 +23,7 @@ _BLOCK = 1 << 20
 def ccnet_of(config: PrepareConfig, inputs: list[Path]) -> CCNet:
     """The requested stages. Raises DataError if a model is missing or damaged, or a dump is given twice."""
     keys = config.ccnet
-    if keys.cutoffs and (config.models_folder / CARD).is_file():
-        raise DataError(
-            f"ccnet.cutoffs={keys.cutoffs}: another model's thresholds do not apply to the model trained in "
-            f"{config.models_folder}; leave this key out to use the corpus's own percentiles"
-        )
-    _refuse_copies(inputs)
+    refuse_unfit(config, inputs, is_trained=(config.models_folder / CARD).is_file())
     sets = {str(path): place // keys.group for place, path in enumerate(inputs)} if keys.group else {}
     ccnet = CCNet(
         models=config.models_folder,
@@ -41,6 +36,16 @@ def ccnet_of(config: PrepareConfig, inputs: list[Path]) -> CCNet:
     )
     ccnet.check()
     return ccnet
+
+
+def refuse_unfit(config: PrepareConfig, inputs: list[Path], *, is_trained: bool) -> None:
+    """Raise DataError for other models' thresholds if ours are trained here, or for a dump given twice."""
+    if config.ccnet.cutoffs and is_trained:
+        raise DataError(
+            f"ccnet.cutoffs={config.ccnet.cutoffs}: another model's thresholds do not apply to the model "
+            f"trained in {config.models_folder}; leave this key out to use the corpus's own percentiles"
+        )
+    _refuse_copies(inputs)
 
 
 def settings_of(config: PrepareConfig) -> dict:

@@ -28,11 +28,12 @@ from data.prepare import damage
 from data.prepare.ccnet import CARD
 from data.prepare.config import PrepareConfig
 from data.prepare.inputs import find_inputs
-from data.prepare.plan import WORK
+from data.prepare.plan import LIMITS, WORK, recorded
 from data.prepare.recipe import Recipe, make_text
 from data.progress import Progress
-from data.remote import completed, stamp
+from data.remote import stamp
 from data.sources import commoncrawl
+from data.sources.files.limits import Limits
 
 OTHERS = 2_000_000  # roughly how many uncited pages to draw from
 PAGE_BYTES = 3000  # roughly how many bytes a page takes in a compressed dump
@@ -46,23 +47,11 @@ def train_models(config: PrepareConfig) -> None:
     card: dict[str, Any] = {"stand_in": False}
     if (folder / CARD).is_file():
         card |= json.loads((folder / CARD).read_text())
-    languages = [name for name in keys.languages if not (folder / f"{name}.arpa.bin").is_file()]
-    languages = [] if "perplexity" in keys.skip else languages
-    wants_classifier = "references" not in keys.skip and not (folder / references.FILE).is_file()
-    # Refuse whatever is missing before reading anything.
-    if languages:
-        programs()
-    if wants_classifier:
-        references.floret()
+    languages, inputs = missing_models(config)
+    wants_classifier = bool(inputs)
     wikipedia = []
     if languages or (wants_classifier and keys.stand_in):
         wikipedia = text_files(Path(config.corpora) / "wikipedia" / "text")
-    inputs = find_inputs(replace(config, recipe="commoncrawl")) if wants_classifier else []
-    if wants_classifier and not keys.cited:
-        raise DataError("ccnet.cited: expected a Wikipedia dump or a list of URLs (ccnet.cited=PATH,PATH)")
-    for path in keys.cited if wants_classifier else []:
-        if not Path(path).is_file():
-            raise DataError(f"ccnet.cited={path}: no such file; expected a Wikipedia dump or a list of URLs")
     with folders.locked(folder / ".lock"):
         for name in languages:
             Progress("ccnet-models").say(f"{name}: language model, {keys.lm_pieces:,} pieces")
@@ -77,6 +66,28 @@ def train_models(config: PrepareConfig) -> None:
     kinds = ", ".join(sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".model")))
     name = shlex.quote(str(folder))
     print(f"{folder} holds {kinds}. Next: relama prepare recipe=commoncrawl ccnet.models={name} input=…")
+
+
+def missing_models(config: PrepareConfig) -> tuple[list[str], list[Path]]:
+    """The languages without a language model, and the dumps to train the classifier on if it is missing.
+
+    Raises DataError, before anything is read, if something else is missing.
+    """
+    keys, folder = config.ccnet, config.models_folder
+    languages = [name for name in keys.languages if not (folder / f"{name}.arpa.bin").is_file()]
+    languages = [] if "perplexity" in keys.skip else languages
+    if languages:
+        programs()
+    if "references" in keys.skip or (folder / references.FILE).is_file():
+        return languages, []
+    references.floret()
+    inputs = find_inputs(replace(config, recipe="commoncrawl"))
+    if not keys.cited:
+        raise DataError("ccnet.cited: expected a Wikipedia dump or a list of URLs (ccnet.cited=PATH,PATH)")
+    for path in keys.cited:
+        if not Path(path).is_file():
+            raise DataError(f"ccnet.cited={path}: no such file; expected a Wikipedia dump or a list of URLs")
+    return languages, inputs
 
 
 def _classifier(
@@ -133,12 +144,13 @@ def _sampled_pages(config: PrepareConfig, folder: Path, inputs: list[Path]) -> l
         "cited": [[path, *stamp(Path(path))] for path in keys.cited],
         "share": share,
         "seed": config.seed,
+        **{key: getattr(config, key) for key in LIMITS},
     }
     stamped = {"input": [[str(path), *stamp(path)] for path in inputs]}
     if (made / "text").exists():
         try:
             known = json.loads((made / "report.json").read_text())["settings"]
-            known["input"] = completed(known.get("input"), stamped["input"])
+            known = recorded(known, settings | stamped)
         except (OSError, ValueError, TypeError, LookupError, AttributeError):
             raise DataError(
                 f"{made / 'report.json'}: missing or damaged; delete {made} to draw the pages again"
@@ -165,6 +177,7 @@ def _sampled_pages(config: PrepareConfig, folder: Path, inputs: list[Path]) -> l
             on=config.engine,
             max_broken=config.max_broken,
             record_seconds=config.record_seconds,
+            limits=Limits(config.record_bytes, config.max_expansion),
         )
     return text_files(made / "text")
 

@@ -57,6 +57,8 @@ def prepare_all(config: PrepareConfig) -> None:
         )
     model = Path(config.tokenizer or Path(config.corpora) / "tokenizer" / "tokenizer.model")
     models = _models_request(config, sources) if config.stage != "tokens" else None
+    if config.stage != "tokens" and "commoncrawl" in sources:
+        _refuse_ccnet(sources["commoncrawl"], models)
     _say_needs(config, sources)
     if config.stage != "tokens":
         # CommonCrawl comes last because its models are trained on Wikipedia's text.
@@ -133,18 +135,25 @@ def _models_request(config: PrepareConfig, sources: dict[str, PrepareConfig]) ->
         return None
     if {"perplexity", "references"} <= {*config.ccnet.skip}:
         return None
-    from data.ccnet.train_language_model import programs
-
     if "wikipedia" not in sources:
         raise DataError(
             f"{config.input[0]}: commoncrawl's models are trained on Wikipedia's text: list wikipedia too, "
             "or give ccnet.models=…"
         )
-    if "perplexity" not in config.ccnet.skip:
-        programs()
     dumps = [str(path) for path in find_inputs(sources["wikipedia"]) if ".xml" in path.suffixes]
     ccnet = replace(config.ccnet, cited=config.ccnet.cited or dumps)
     return replace(sources["commoncrawl"], recipe="ccnet-models", ccnet=ccnet)
+
+
+def _refuse_ccnet(source: PrepareConfig, models: PrepareConfig | None) -> None:
+    """Raise now what CommonCrawl, the last source, would raise after hours: missing models, say."""
+    from data.prepare.ccnet import ccnet_of, refuse_unfit
+    from data.prepare.ccnet_models import missing_models
+
+    if models and any(missing_models(models)):
+        refuse_unfit(source, find_inputs(source), is_trained=True)
+    else:
+        ccnet_of(source, find_inputs(source))
 
 
 def _say_needs(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> None:

@@ -21,6 +21,7 @@ from data.progress import Progress
 from data.sources.files.limits import DEFAULT, Limits
 
 WORK = "text.work"  # the folder of unfinished work
+LIMITS = ("record_seconds", "record_bytes", "max_expansion")  # settings that earlier versions did not record
 TASK_BYTES = 128 << 20  # about how much raw input one task reads before it commits
 
 
@@ -105,6 +106,12 @@ def in_tasks(slices: list[Slice]) -> tuple[tuple[Slice, ...], ...]:
     return tuple(map(tuple, tasks))
 
 
+def recorded(made: dict, settings: dict) -> dict:
+    """The settings as recorded, with those of `settings` where an earlier version recorded less."""
+    unknown = {key: settings[key] for key in LIMITS if key in settings}
+    return unknown | made | {"input": remote.completed(made.get("input"), settings["input"])}
+
+
 def work_folder(folder: Path, settings: dict, progress: Progress) -> Path:
     """The folder to work in, new or resumed. Raises DataError if work with other settings is unfinished."""
     work = folder / WORK
@@ -114,7 +121,7 @@ def work_folder(folder: Path, settings: dict, progress: Progress) -> Path:
         shutil.rmtree(work)
     if known.exists():
         begun = json.loads(known.read_text())
-        same = begun | {"input": remote.completed(begun.get("input"), settings["input"])}
+        same = recorded(begun, settings)
         different = sorted(key for key in {*same, *settings} if same.get(key) != settings.get(key))
         if different:
             raise DataError(

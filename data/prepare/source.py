@@ -76,8 +76,9 @@ def make(config: PrepareConfig) -> None:
 
 def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | None" = None) -> None:
     from data.prepare import damage
-    from data.prepare.plan import WORK
+    from data.prepare.plan import LIMITS, WORK
     from data.prepare.recipe import Recipe, make_text
+    from data.sources.files import rows
 
     folder, module = config.folder, recipe_module(config)
     settings = {
@@ -85,6 +86,7 @@ def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | No
         "version": module.VERSION,
         "source": config.name,
         "licences": sorted(config.licences) if config.licences is not None else None,
+        **{key: getattr(config, key) for key in LIMITS},
     }
     if refine is not None:
         from data.prepare.ccnet import settings_of
@@ -98,6 +100,11 @@ def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | No
     if left_out := getattr(module, "left_out", None):
         for note in filter(None, map(left_out, map(remote.place, config.input))):
             progress.say(note)
+    if config.recipe not in ("github", "arxiv"):  # their folders hold other people's links
+        given = {place.resolve() for path in config.input if isinstance(place := remote.place(path), Path)}
+        for link in (link for path in config.input for link in rows.links_in(remote.place(path))):
+            if link.resolve() not in given:
+                progress.say(f"{link}: not read: a link to a folder is not followed; add it to input=")
     clean = partial(module.clean, source=config.name)
     if config.licences is not None:
         clean = partial(clean, accepted=frozenset(name.lower() for name in config.licences))
@@ -118,13 +125,14 @@ def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | No
 
 def _is_prepared(folder: Path, settings: dict) -> bool:
     """Whether the text exists, made with these settings. Raises DataError if it was made with others."""
+    from data.prepare.plan import recorded
+
     report = folder / "report.json"
     if not (folder / "text").exists():
         return False
     try:
-        made = json.loads(regular_file.content(report))["settings"]
-        made["input"] = remote.completed(made["input"], settings["input"])
-    except (OSError, ValueError, KeyError, TypeError) as error:  # TypeError: not an object
+        made = recorded(json.loads(regular_file.content(report))["settings"], settings)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:  # TypeError: not an object
         if isinstance(error, OSError) and error.errno in FAILING:
             raise DataError(f"{report}: cannot be read ({reason(error)}){again(error)}") from None
         made = {}

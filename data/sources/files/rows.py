@@ -63,11 +63,23 @@ def visible_files(folder: Path) -> list[Path]:
     return [path for path in found if not folders.is_hidden(path.relative_to(folder))]
 
 
+def links_in(folder: Path) -> list[Path]:
+    """The visible links under a folder to folders outside it, which `visible_files` does not follow."""
+    if not isinstance(folder, Path) or not folder.is_dir():
+        return []
+    walked = folders.walk(folder, needs_hidden=False)
+    below = (Path(place, name) for place, names, _ in walked for name in names)
+    links = [path for path in below if path.is_symlink() and not folders.is_hidden(path.relative_to(folder))]
+    return sorted(link for link in links if not link.resolve().is_relative_to(folder.resolve()))
+
+
 def expected(path: Path, kinds: str) -> DataError:
     """The error for an input with none of the kinds of files that a recipe reads."""
     if path.exists():
         there = kinds_of([path] if path.is_file() else visible_files(path))
         problem = f"nothing here to read ({there or 'no file'})"
+        if links := links_in(path):
+            problem += f"; links to folders are not followed ({links[0].name}): give the folder itself"
     elif isinstance(path, Path) and path.is_symlink():
         problem = f"a link to {path.readlink()}, which leads to nothing"
     else:
