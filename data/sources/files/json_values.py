@@ -143,7 +143,8 @@ class _Values:
             with suppress(limits.TooLarge):  # search it anyway
                 self._read_more()
         self.at = found.start("object") if found else len(self._text)
-        self._opened = self._opened and found is not None  # its end may have been lost
+        # Its end may have been skipped; a truncated file does not end like this.
+        self._opened = self._opened and (found is not None or not self._text.rstrip().endswith("]"))
 
     def _read_more(self) -> None:
         """Read twice as much each time, so that parsing takes linear time. Raises TooLarge."""

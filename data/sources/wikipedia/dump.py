@@ -204,6 +204,7 @@ def _split(pieces: Iterator[tuple[bytes | Bad, bool]]) -> Iterator[bytes | Bad]:
             return
     if held[: len(_PAGE)] == _PAGE or skipping:
         yield Bad("malformed page", "the page has no end")
+        raise BrokenOff("the dump ends within a page")
 
 
 def _cut(held: bytearray, count: int, own: int) -> int:
