@@ -1,6 +1,7 @@
 """Finds the recipe's module and its inputs from `recipe=` and `input=`."""
 
 import importlib
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -48,7 +49,10 @@ def find_inputs(config: PrepareConfig) -> list[Path]:
     if found and all(map(_is_empty, found)):
         others = f", like {len(found) - 1:,} other inputs" if len(found) > 1 else ""
         raise DataError(f"input={found[0]}: empty (0 bytes){others}; give files with text in them")
-    return list(dict.fromkeys(found))
+    first: dict[str, Path] = {}
+    for path in found:
+        first.setdefault(_identity(path), path)
+    return list(first.values())
 
 
 def _inputs(module: ModuleType, path: str) -> list[Path]:
@@ -56,6 +60,11 @@ def _inputs(module: ModuleType, path: str) -> list[Path]:
         return module.inputs(remote.place(path))
     with remote.waiting_for(path):
         return module.inputs(remote.place(path))
+
+
+def _identity(path: Path) -> str:
+    """The same for two names of one file."""
+    return str(path) if remote.is_remote(path) else os.path.realpath(path)
 
 
 def _is_empty(path: Path) -> bool:

@@ -18,10 +18,10 @@ _INPUT = "c4-train.*.json.gz, JSON lines or Parquet with text and url, or a fold
 
 
 def inputs(path: Path) -> list[Path]:
-    """The files to read; in a folder, all but C4's validation files."""
+    """The files to read; in a folder, all but C4's validation files, which may have a folder of their own."""
     if path.is_file() and rows.has_rows(path):
         return [path]
-    found = [file for file in rows.files_in(path) if "validation" not in file.name]
+    found = [file for file in rows.files_in(path) if "validation" not in str(file.relative_to(path))]
     if not found:
         raise rows.expected(path, _INPUT)
     return found

@@ -19,11 +19,11 @@ VERSION = 8  # this recipe's version: raise it when the same input gives other t
 DUPLICATES = "exact"
 
 _COLUMNS = ("text", "content", "raw_content")  # the last is RedPajama-V2's
-_PLAIN = (".md", *(f".txt{pack}" for pack in ("", *rows.COMPRESSIONS)))
+_PLAIN = tuple(kind + pack for kind in (".txt", ".md") for pack in ("", *rows.COMPRESSIONS))
 _MAX_LITERAL = 64 << 10  # characters of a Python literal: its syntax tree takes a thousand times as much
 _INPUT = (
-    "JSON lines or arrays (.jsonl, .json), .csv, .tsv, .txt (also .gz, .bz2, .xz, .zst), .parquet, .arrow,"
-    " .md, or a folder of these"
+    "JSON lines or arrays (.jsonl, .json), .csv, .tsv, .txt, .md (also .gz, .bz2, .xz, .zst), .parquet, "
+    ".arrow, or a folder of these"
 )
 
 

@@ -21,7 +21,7 @@ VERSION = 10  # raise it when the same input gives other text
 DUPLICATES = None  # paragraphs are compared instead (data/ccnet)
 MIN_CHARACTERS = 300  # without the title (CCNet)
 
-_SUFFIXES = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.gz", ".warc", ".warc.zst")
+_SUFFIXES = tuple(kind + pack for kind in (".wet", ".warc") for pack in ("", ".gz", ".zst"))
 _INPUT = "WET or WARC files (.warc.wet.gz, .warc.gz), or a folder of these"
 _HTML = ("text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml")
 

@@ -1,0 +1,145 @@
+"""Which files `prepare` reads, each once, and that other limits or a truncated file are never silent."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from data.main import main
+from data.mixture import DataConfig
+from data.prepare.config import PrepareConfig
+from data.prepare.inputs import find_inputs
+from data.sources import c4, text
+
+COMMAND = ["recipe=text", "source=mine", "input=in", "engine.workers=1"]
+LIMITS = ("record_seconds", "record_bytes", "max_expansion")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(path: str, *texts: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    rows = ({"text": one, "url": f"http://a.org/{one[:9]}"} for one in texts)
+    Path(path).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def counted() -> dict:
+    return json.loads(Path("corpora/mine/report.json").read_text())
+
+
+@pytest.mark.parametrize("limit", ["record_bytes=1048576", "max_expansion=900", "record_seconds=90"])
+def test_text_made_with_other_limits_is_refused(limit, capsys):
+    write("in/a.jsonl", "short", "long " * 30_000)
+    command = [*COMMAND, "record_bytes=65536"]
+    assert main(command) == 0 and counted()["kept"] == 1
+    assert main([*command, limit]) == 1
+    assert f"made with a different {limit.partition('=')[0]}" in capsys.readouterr().err
+    report = counted()
+    for key in LIMITS:  # as an earlier version wrote it
+        del report["settings"][key]
+    Path("corpora/mine/report.json").write_text(json.dumps(report))
+    assert main([*command, limit]) == 0
+    assert "already exists with these settings; skipping" in capsys.readouterr().err
+
+
+def test_unfinished_text_is_not_continued_with_other_limits(capsys):
+    write("in/a.jsonl", "short")
+    Path("in/b.jsonl.gz").write_bytes(gzip.compress(Path("in/a.jsonl").read_bytes())[:-9])
+    assert main(COMMAND) == 1 and "1 of 2 inputs" in capsys.readouterr().err
+    assert main([*COMMAND, "max_expansion=900", "max_broken=1"]) == 1
+    assert "unfinished preparation used a different max_expansion" in capsys.readouterr().err
+    known = Path("corpora/mine/text.work/settings.json")
+    settings = json.loads(known.read_text())
+    known.write_text(
+        json.dumps({key: settings[key] for key in settings.keys() - {*LIMITS}})
+    )  # an earlier one
+    assert main([*COMMAND, "max_expansion=900", "max_broken=1"]) == 0
+
+
+def test_c4s_validation_rows_are_left_out_of_a_saved_dataset():
+    for part in ("train", "validation", "partial-validation"):
+        write(f"c4/en/{part}/0000.jsonl", part)
+    assert c4.inputs(Path("c4")) == [Path("c4/en/train/0000.jsonl")]
+
+
+def test_a_file_under_two_names_is_read_once(tmp_path):
+    write("in/a.jsonl", "a page")
+    Path("same.jsonl").symlink_to("in/a.jsonl")
+    given = ["in/a.jsonl", "same.jsonl", str(tmp_path / "in"), "in/a.jsonl"]
+    config = PrepareConfig(DataConfig("mix", {"c4": 1}), recipe="c4", input=given)
+    assert find_inputs(config) == [Path("in/a.jsonl")]
+
+
+def test_a_link_to_a_folder_elsewhere_is_named(capsys):
+    write("in/a.jsonl", "near")
+    write("elsewhere/b.jsonl", "far")
+    Path("in/far").symlink_to("../elsewhere")
+    Path("in/itself").symlink_to(".")
+    assert main(COMMAND) == 0
+    noted = [line for line in capsys.readouterr().err.splitlines() if "not followed" in line]
+    assert len(noted) == 1 and "in/far: not read" in noted[0] and counted()["kept"] == 1
+    assert main([*COMMAND, "input=in,elsewhere", "source=both"]) == 0
+    assert "not followed" not in capsys.readouterr().err
+    Path("in/a.jsonl").unlink()
+    assert main([*COMMAND, "source=none"]) == 1
+    assert "links to folders are not followed (far)" in capsys.readouterr().err
+
+
+def test_markdown_may_be_compressed():
+    Path("in").mkdir()
+    Path("in/a.md.gz").write_bytes(gzip.compress(b"# Title\n"))
+    (path,) = text.inputs(Path("in"))
+    (record,) = text.read(path)
+    assert getattr(record, "text", None) == "# Title\n"
+
+
+def test_wet_files_may_be_zstd():
+    commoncrawl = pytest.importorskip("data.sources.commoncrawl", reason="needs the extra `data`")
+    names = [f"a.{kind}{pack}" for kind in ("warc", "warc.wet", "wet") for pack in ("", ".gz", ".zst")]
+    for name in [*names, "a.warc.wat.gz"]:
+        write(f"in/{name}", name)
+    assert {path.name for path in commoncrawl.inputs(Path("in"))} == {*names}
+
+
+@pytest.mark.parametrize("end", ["}", '}, {"text": "tw', '}, {"text": {"a": ['])
+def test_a_json_array_that_ends_within_an_element_is_broken(end, capsys):
+    Path("in").mkdir()
+    rows = [{"text": f"text {n}"} for n in range(50)]
+    Path("in/a.json").write_text(json.dumps(rows).removesuffix("}]") + end)
+    assert main([*COMMAND, "max_broken=0"]) == 1
+    assert "1 of 1 inputs cannot be read to their end" in capsys.readouterr().err
+    assert main([*COMMAND, "max_broken=1"]) == 0 and counted()["kept"] == 50
+
+
+def test_a_whole_json_array_with_a_bad_last_element_is_not_broken():
+    Path("in").mkdir()
+    Path("in/a.json").write_text('[{"text": "one"}, {"text": "two]')
+    assert main([*COMMAND, "max_broken=0"]) == 0 and counted()["kept"] == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        (["ccnet.skip=perplexity"], "ccnet.cited: expected a Wikipedia dump"),
+        (["ccnet.skip=perplexity", "ccnet.cited=nowhere"], "ccnet.cited=nowhere: no such file"),
+        (["ccnet.models=nowhere"], "nowhere/en.sp.model: no such model"),
+        (["ccnet.skip=perplexity", "ccnet.cited=in/a.jsonl", "ccnet.cutoffs=340,520"], "another model's"),
+        (["ccnet.skip=perplexity", "ccnet.cited=in/a.jsonl"], "have the same content"),
+        (["ccnet.skip=perplexity,references"], "have the same content"),
+    ],
+)
+def test_all_sources_are_refused_before_any_is_read(keys, problem, capsys):
+    for package in ("resiliparse", "kenlm", "fasttext", "floret"):
+        pytest.importorskip(package, reason=f"{package} is not installed (pip install -e '.[data]')")
+    write("in/a.jsonl", "a page")
+    write("in/wikipedia.parquet", "never read")  # Wikipedia as rows, which ccnet.cited cannot be
+    write("cc/a.warc.wet", "a page")
+    write("cc/b.warc.wet", "a page" if "same" in problem else "another")
+    Path("dumps.yaml").write_text("wikipedia: in\ncommoncrawl: cc\n")
+    assert main(["recipe=all", "input=dumps.yaml", "stage=text", "engine.workers=1", *keys]) == 1
+    assert problem in capsys.readouterr().err
+    assert not Path("corpora/wikipedia").exists()
