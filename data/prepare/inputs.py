@@ -52,7 +52,8 @@ def find_inputs(config: PrepareConfig) -> list[Path]:
     first: dict[str, Path] = {}
     for path in found:
         first.setdefault(_identity(path), path)
-    return list(first.values())
+    together = getattr(module, "together", list)
+    return together(list(first.values()))
 
 
 def _inputs(module: ModuleType, path: str) -> list[Path]:

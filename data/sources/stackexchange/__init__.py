@@ -1,3 +1,3 @@
-from data.sources.stackexchange.recipe import DUPLICATES, VERSION, clean, inputs, read, slices
+from data.sources.stackexchange.recipe import DUPLICATES, VERSION, clean, inputs, read, slices, together
 
-__all__ = ["DUPLICATES", "VERSION", "clean", "inputs", "read", "slices"]
+__all__ = ["DUPLICATES", "VERSION", "clean", "inputs", "read", "slices", "together"]

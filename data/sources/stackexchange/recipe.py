@@ -38,22 +38,24 @@ _POSTS = re.compile(r"(?:^|[-._])posts$", re.I)
 
 
 def inputs(path: Path) -> list[Path]:
-    """The file, or the 28 largest sites under a folder, by file size.
-
-    If a site has two files, the larger is used. A meta site counts as a site.
-    """
+    """The file, or the 28 largest sites under a folder, by file size. A meta site counts as a site."""
     if path.is_file() and path.name.lower().endswith((".xml", ".7z")):
         return [path]
-    found: dict[str, tuple[int, str, Path]] = {}
-    for file in rows.visible_files(path) if path.is_dir() else []:
-        if is_posts(file):
-            sized = (file.stat().st_size, str(file), file)
-            site = site_of(file) or str(file)
-            found[site] = max(found.get(site, sized), sized)
+    found = together([file for file in rows.visible_files(path) if is_posts(file)] if path.is_dir() else [])
     if not found:
         raise rows.expected(path, _INPUT)
-    largest = sorted(found.values(), key=lambda sized: (-sized[0], sized[1]))[:SITES]
-    return sorted(file for _, _, file in largest)
+    return sorted(sorted(found, key=lambda file: (-file.stat().st_size, str(file)))[:SITES])
+
+
+def together(files: list[Path]) -> list[Path]:
+    """The files to read of all inputs: of a site that has several, only the largest."""
+    found: dict[str, tuple[int, str, Path]] = {}
+    for file in files:
+        sized = (file.stat().st_size, str(file), file)
+        site = site_of(file) or str(file)
+        found[site] = max(found.get(site, sized), sized)
+    largest = {file for _, _, file in found.values()}
+    return [file for file in files if file in largest]
 
 
 def slices(path: Path) -> int:

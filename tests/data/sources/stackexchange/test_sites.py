@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from data.errors import DataError
+from data.mixture import DataConfig
+from data.prepare.config import PrepareConfig
+from data.prepare.inputs import find_inputs
 from data.sources.stackexchange import recipe
 
 
@@ -53,6 +56,16 @@ def test_a_site_with_two_files_is_read_once(tmp_path):
     (tmp_path / "tea.stackexchange.com" / "Users.xml").write_bytes(b"<users/>" * 999)
     (tmp_path / "tea.stackexchange.com.7z").write_bytes(b"x")
     assert recipe.inputs(tmp_path) == [tmp_path / "tea.stackexchange.com" / "Posts.xml"]
+
+
+def test_a_site_in_two_inputs_is_read_once(tmp_path):
+    inputs = [tmp_path / name / "tea.stackexchange.com.7z" for name in ("old", "new", "older")]
+    for size, path in zip((20, 30, 10), inputs):
+        path.parent.mkdir()
+        path.write_bytes(bytes(size))
+    given = [str(inputs[0].parent), str(inputs[1]), str(inputs[2].parent)]
+    config = PrepareConfig(DataConfig("mix", {"tea": 1}), recipe="stackexchange", input=given)
+    assert find_inputs(config) == [inputs[1]]
 
 
 def test_a_folder_without_posts_is_refused_by_name(tmp_path):
