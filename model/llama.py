@@ -286,4 +286,7 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     wide = x.float()
     swapped = torch.empty_like(wide)
     swapped[..., 0::2], swapped[..., 1::2] = wide[..., 1::2], wide[..., 0::2]
-    return (wide * cos).add_(swapped.mul_(sin)).type_as(x)
+    one, other = wide * cos, swapped.mul_(sin)
+    # In torch 2.11, a compiled Function that returns what it changed in place has no gradient.
+    turned = one + other if torch.compiler.is_compiling() else one.add_(other)
+    return turned if turned.dtype == x.dtype else turned.type_as(x)
