@@ -2,8 +2,9 @@
 
 import hashlib
 import importlib.metadata
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -42,9 +43,10 @@ class AnyTask:
         return Path("tasks") / f"{stem}{f'-first{limit}' if limit else ''}.json"
 
     def content(self) -> str:
-        """What identifies the task: its file, or lm-eval's version."""
+        """What identifies the task: its file with what that includes and reads, or lm-eval's version."""
         if self.is_file:
-            return Path(self.name).read_text(encoding="utf-8", errors="replace")
+            text = Path(self.name).read_text(encoding="utf-8", errors="replace")
+            return text + "".join(_beyond(self.name))
         return f"lm-eval {importlib.metadata.version('lm-eval')}: {self.name}"
 
     def local(self, benchmarks: str | None) -> Path | None:
@@ -53,6 +55,20 @@ class AnyTask:
             Path(benchmarks) / (Path(self.name).stem if self.is_file else self.name) if benchmarks else None
         )
         return folder if folder and folder.is_dir() else None
+
+
+def _beyond(task: str) -> Iterator[str]:
+    """What a task file includes, and the size and time of change of each local file of its documents."""
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    whole = load_yaml(task, resolve_func=False)
+    if "include" in load_yaml(task, resolve_func=False, recursive=False):
+        yield json.dumps(whole, default=str)
+    read = (whole.get("dataset_kwargs") or {}).get("data_files")
+    for some in read.values() if isinstance(read, dict) else [read]:
+        for file in map(Path, some if isinstance(some, list) else [some] if some else []):
+            if file.is_file():
+                yield f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}"
 
 
 def refuse_unknown(tasks: list[AnyTask], suite: list[str], key: str = "tasks") -> None:

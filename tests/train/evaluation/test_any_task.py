@@ -109,6 +109,18 @@ def test_task_files_of_one_name_do_not_share_a_result(tmp_path):
     assert AnyTask("mmlu_pro").file(None).name == "mmlu_pro.json"
 
 
+def test_a_task_file_is_another_task_once_what_it_includes_or_reads_changes(mine, tmp_path):
+    over = tmp_path / "over.yaml"
+    over.write_text("include: rivers.yaml\ntask: over\n")
+    known = {AnyTask(str(file)).content() for file in (mine, over, mine, over)}
+    assert len(known) == 2
+    mine.write_text(mine.read_text().replace("Answer:", "It is"))
+    known |= {AnyTask(str(file)).content() for file in (mine, over)}
+    assert len(known) == 4
+    (tmp_path / "rivers.jsonl").write_text(json.dumps(ROWS[0]) + "\n")
+    assert len(known | {AnyTask(str(file)).content() for file in (mine, over)}) == 6
+
+
 def test_a_group_comes_before_its_tasks():
     tasks = {
         "group": {"shots": None, "documents": None, "metrics": {"acc,none": 0.5}},
