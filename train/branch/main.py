@@ -134,12 +134,15 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
     sentences = list(shares(config, left_out))
     if asked.without and not sentences:
         sentences = [f"without={asked.without}: all of its documents are held out, so nothing is left out"]
+    if (url := saved.checkpoint.remote) and not config.checkpoint.remote:
+        sentences.append(f"checkpoint.remote={url} is for {parent} alone; give the branch a URL of its own")
     return folder, sentences
 
 
 def _wanted(parent: TrainConfig, typed: list[str]) -> TrainConfig:
     """The parent's configuration with what was typed. Raises RunError or ConfigError."""
     tree = asdict(parent) | {"stop_at": None, "phases": {}}
+    tree["checkpoint"]["remote"] = None  # a URL is for one run
     if any(word.startswith("data=") and word != "data=text" for word in typed):
         tree |= {"input": [], "source": None}  # of data=text alone
     wanted = load("train", TrainConfig, files.changed(tree, typed))

@@ -21,13 +21,14 @@ from train.ranks import identity
 
 OWNER, OURS = "owner.json", "remote.json"  # at the URL: its run; in the run folder: its URL
 METRICS, DECISIONS = "metrics.jsonl", "decisions.jsonl"
+LINEAGE = "lineage.json"  # of a branch: where its past is
 # Small files of the run folder. A run resumes without them too, but with a shorter history.
 FILES = (
     "config.yaml",
     METRICS,
     DECISIONS,
     "order.json",
-    "lineage.json",  # of a branch: where its past is
+    LINEAGE,
     *TOKENIZERS,
     "tokenizer_config.json",
 )
@@ -114,12 +115,23 @@ class Remote:
             self._refuse_to_replace()
         here = complete_steps(self.checkpoints)
         is_ours = owner in (mine, None) if mine else not here or (owner is None and not self.steps())
+        if not mine and self.steps() and not self._has_our_past():
+            is_ours = False  # the run here is a branch that has not begun
         if is_ours or any(self.is_same(step) for step in self.steps() if step in here):
             return str(owner or mine or uuid.uuid4().hex)
         raise RunError(
             f"checkpoint.remote={self.url}: has the checkpoints of another run; choose another URL for "
             f"{self.folder}, or move what is there away"
         )
+
+    def _has_our_past(self) -> bool:
+        """Whether the run at the URL is a branch of the same checkpoint, if the run here is one."""
+        if not (ours := content_of(self.folder / LINEAGE)):
+            return True
+        try:
+            return self.bucket.read_agreed(LINEAGE) == ours
+        except FileNotFoundError:
+            return False
 
     def _refuse_to_replace(self) -> None:
         """Raise RunError if an upload would replace files of something else: tokens, or weights."""

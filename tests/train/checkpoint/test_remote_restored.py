@@ -14,6 +14,7 @@ from tests.support.buckets import Chaos, credentials, hasten, objects, serving
 from tests.support.fork_server import python
 from tests.support.runs import SMALL, learned, metrics, run, same_tensors, succeed
 from tests.train.checkpoint.test_remote import remote, save, uploaded
+from train.branch.main import main as branch
 from train.checkpoint import folder as checkpoints
 from train.checkpoint import uploader as uploader_module
 from train.config import RunError
@@ -187,6 +188,25 @@ def test_a_url_of_another_run_can_be_replaced_by_another_url(corpora, tmp_path):
     assert "has the checkpoints of another run; choose another URL for" in refused.stderr
     succeed(*words, f"run={tmp_path / 'second'}", "checkpoint.remote=s3://runs/free")
     assert any("step-000006/state.json" in key for key in objects("runs", "free/"))
+
+
+@pytest.mark.distributed
+def test_a_branch_leaves_the_url_to_its_parent_and_takes_one_of_its_own(corpora, tmp_path, capsys):
+    parent, one, other = (tmp_path / name for name in ("parent", "one", "other"))
+    url = "checkpoint.remote=s3://runs/family"
+    succeed(f"corpora={corpora}", *SETTINGS, f"run={parent}", url)
+    before = list(objects("runs", "family/"))
+    assert branch([f"run={parent}", "at=4", f"to={one}"]) == 0
+    assert "s3://runs/family is for" in capsys.readouterr().out
+    assert branch([f"run={parent}", "at=4", f"to={other}", f"{url}-2"]) == 0
+    for made in (one, other):
+        said = succeed(f"config={made / 'config.yaml'}").stdout
+        assert f"resuming {made} after step 4" in said and [line["step"] for line in metrics(made)] == [5, 6]
+    assert branch([f"run={parent}", "at=2", f"to={tmp_path / 'third'}", url]) == 0
+    refused = run(f"config={tmp_path / 'third' / 'config.yaml'}")
+    assert "s3://runs/family: has the checkpoints of another run" in refused.stderr
+    assert list(objects("runs", "family/")) == before
+    assert any("step-000006/state.json" in key for key in objects("runs", "family-2/"))
 
 
 IMPATIENT = """
