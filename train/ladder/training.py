@@ -49,8 +49,14 @@ def arguments_of(rung: Rung, config: LadderConfig, folder: Path, typed: Sequence
         f"steps={rung.steps}",
         "checkpoint.keep=1",
         *(f"{key}={value}" for key, value in defaults.items() if key not in given),
-        *typed,
+        *(_its_own(word, rung.name) for word in typed),
     ]
+
+
+def _its_own(word: str, name: str) -> str:
+    """A typed argument, for one run: a URL belongs to one, so each gets its folder below it."""
+    key, _, url = word.partition("=")
+    return f"{key}={url.rstrip('/')}/{name}" if key == "checkpoint.remote" and "://" in url else word
 
 
 def train(

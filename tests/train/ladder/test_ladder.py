@@ -271,8 +271,10 @@ def test_train_accepts_each_rungs_arguments(tmp_path):
 
     rung = family.rungs([60e3], [5], **RULE)[0][0]
     config = LadderConfig(sizes=["60k", "130k", "280k"], at_once=2)
-    arguments = training.arguments_of(rung, config, tmp_path / "lad", ["data=mix", "micro_batch=4"])
+    typed = ["data=mix", "micro_batch=4", "checkpoint.remote=s3://b/lad/"]
+    arguments = training.arguments_of(rung, config, tmp_path / "lad", typed)
     train = load("train", TrainConfig, arguments)
     assert train.model == LlamaConfig(**{**vars(rung.model), "vocab_size": -1})
     assert (train.steps, train.global_batch, train.micro_batch) == (rung.steps, rung.global_batch, 4)
+    assert train.checkpoint.remote == f"s3://b/lad/{rung.name}"  # a URL is for one run
     assert train.optim.lr == pytest.approx(rung.lr, rel=1e-5)
