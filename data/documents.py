@@ -95,7 +95,7 @@ class Record:
         """The document with this cleaned text, or a drop if the text is empty or not valid Unicode."""
         if not text or text.isspace():
             return self.drop("empty")
-        file = self.file.encode(errors="backslashreplace").decode()  # a file name may hold any bytes
+        file = file_name(self.file)
         try:
             digest = xxhash.xxh3_128(f"{self.url}\0".encode())
             digest.update(text.encode())
@@ -108,6 +108,11 @@ class Record:
             meta = json.dumps(_finite(self.meta), sort_keys=True, default=str)
         name = f"{source}:{digest.hexdigest()}"
         return Document(name, source, text, file, self.record, self.url, self.licence, meta)
+
+
+def file_name(path: str) -> str:
+    """An input's path or URL as a document records it, because a file name may hold any bytes."""
+    return path.encode(errors="backslashreplace").decode()
 
 
 def _finite(value: Any) -> Any:

@@ -12,9 +12,10 @@ import xxhash
 
 from data.ccnet import language, references
 from data.ccnet.refine import CCNet
+from data.documents import file_name
 from data.errors import DataError
 from data.prepare.config import PrepareConfig
-from data.remote import stamp
+from data.remote import named, stamp
 
 CARD = "card.json"
 _BLOCK = 1 << 20
@@ -24,7 +25,7 @@ def ccnet_of(config: PrepareConfig, inputs: list[Path]) -> CCNet:
     """The requested stages. Raises DataError if a model is missing or damaged, or a dump is given twice."""
     keys = config.ccnet
     refuse_unfit(config, inputs, is_trained=(config.models_folder / CARD).is_file())
-    sets = {str(path): place // keys.group for place, path in enumerate(inputs)} if keys.group else {}
+    sets = {file_name(named(path)): place // keys.group for place, path in enumerate(inputs) if keys.group}
     ccnet = CCNet(
         models=config.models_folder,
         languages=tuple(keys.languages),

@@ -104,7 +104,8 @@ def _refuse_broken(plan: Plan, folder: Path, report: Report, max_broken: float) 
     if n_broken > max_broken * n_inputs:
         raise DataError(
             f"{folder}: {n_broken} of {n_inputs} inputs cannot be read to their end, more than "
-            f"max_broken={max_broken}; get them again, or give max_broken=1 to use their readable part "
+            f"max_broken={max_broken}; get them again and delete {plan.folder.parent}, or give max_broken=1 "
+            "to use their readable part "
             f"(first: {report.dropped[BROKEN]['examples'][0]['file']}; all: {quarantined})"
         )
 

@@ -15,7 +15,7 @@ import data.ccnet.repeats
 import data.folders
 from data.ccnet import paragraphs, repeats
 from data.documents import read_documents, text_files
-from tests.support.web import draw_pages, prepare, report, sentence, write_dump
+from tests.support.web import draw_pages, packed, prepare, report, sentence, wet, write_dump
 
 CONTROL = re.compile("[" + "".join(map(chr, [*range(32), *range(127, 160)])) + "]")
 
@@ -113,6 +113,17 @@ def test_the_two_stages_find_exactly_the_repeats_that_a_set_finds(
                 going = [repeats.isin_sorted(read_hashes(len(page)), among) for page in file]
                 found[place] = [[p for p, g in zip(page, gone) if not g] for page, gone in zip(file, going)]
     assert [found[place] for place in range(n_files)] == kept_by_brute_force(files, group)
+
+
+def test_a_file_whose_name_is_not_utf_8_is_in_its_own_group(tmp_path):
+    folder = tmp_path / "dump"
+    folder.mkdir()
+    page = "\n".join(["A title", *map(sentence, range(9))])
+    for number, name in enumerate(("a.warc.wet.gz", "b\udcff.warc.wet.gz")):
+        (folder / name).write_bytes(packed([wet(number, page)]))
+    arguments = ["ccnet.skip=language,perplexity,references", "engine.workers=1", "ccnet.group=1"]
+    assert prepare(folder, tmp_path / "c", *arguments) == 0
+    assert report(tmp_path / "c")["kept"] == 2
 
 
 @pytest.mark.parametrize("group", [None, 2])
