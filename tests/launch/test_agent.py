@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from configs import errors
@@ -145,4 +144,4 @@ def test_other_errors_of_the_system_keep_their_traceback():
 def test_an_option_that_an_older_torch_lacks_is_left_out():
     arguments = ["--nnodes=1", "--shutdown-timeout=300", "train/main.py", "model=tiny"]
     assert known(arguments, "usage: torchrun [--nnodes NNODES]") == [*arguments[:1], *arguments[2:]]
-    assert known(arguments, run.get_args_parser().format_usage()) == arguments
+    assert known(arguments, "usage: torchrun [--nnodes NNODES] [--shutdown-timeout SECONDS]") == arguments
