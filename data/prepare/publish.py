@@ -5,6 +5,7 @@ then reported for the object (size, ETag). A file is copied again if either has 
 """
 
 import json
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def refuse_unreachable(url: str) -> None:
 def publish(folder: Path, url: str) -> None:
     """Copy a source's folder to a URL; the token store's manifest, which vouches for the rest, comes last.
 
+    Parts of older text that were copied there before, and have no successor, are removed.
     Raises DataError if the storage refuses or fails; running it again copies what is still missing.
     """
     if (folder / "tokens" / "manifest.json").is_file():  # these sums let readers check small ranges
@@ -51,6 +53,7 @@ def publish(folder: Path, url: str) -> None:
                 goal.fs.put_file(str(file), goal.path)
                 note = {"url": url, "file": name, "here": here, "there": _facts(goal)}
                 print(json.dumps(note), file=notes, flush=True)
+        _remove_older_text(target, folder, copied)
     except DataError:
         raise
     except Exception as error:  # each client library has its own errors
@@ -58,6 +61,18 @@ def publish(folder: Path, url: str) -> None:
         raise DataError(
             f"{url}: {how}; {folder} is complete, and the same command copies what is still missing"
         ) from None
+
+
+def _remove_older_text(target: Any, folder: Path, copied: dict[str, tuple[object, object]]) -> None:
+    """Remove the parts of older text that were copied to the URL and are not part of today's."""
+    for name, (_, noted) in copied.items():
+        goal = target / name
+        if name.startswith("text/") and not (folder / name).exists() and noted and _facts(goal) == noted:
+            try:
+                goal.fs.rm_file(goal.path)
+            except PermissionError:  # someone who may not delete may still write
+                say = f"relama: warning: {goal}: of older text, and may not be deleted; delete it"
+                print(say, file=sys.stderr)
 
 
 def _notes(folder: Path, url: str) -> dict[str, tuple[object, object]]:

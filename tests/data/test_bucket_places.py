@@ -198,3 +198,25 @@ def test_a_copy_that_failed_goes_on_with_what_is_missing_or_different(tmp_path, 
         notes.write('{"url": "s3')  # killed while it wrote
     assert sent_again(lambda: None) == []
     assert {path.name for path in copy.parent.iterdir()} == {"report.json", "tokens"}
+
+
+def test_parts_of_older_text_do_not_stay_beside_todays(tmp_path, monkeypatch, capsys):
+    url, folder, there = f"file://{tmp_path}/there", tmp_path / "here", tmp_path / "there/text"
+    (folder / "text").mkdir(parents=True)
+    for number in range(3):
+        (folder / f"text/part-{number}.parquet").write_text("old")
+    publish(folder, url)
+    (there / "mine.parquet").write_text("somebody else's")
+    (there / "part-1.parquet").write_text("changed by somebody")
+    for number in (1, 2):
+        (folder / f"text/part-{number}.parquet").unlink()
+
+    def denied(*_args: object) -> None:
+        raise PermissionError(errno.EACCES, "Access Denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fsspec.get_filesystem_class("file"), "rm_file", denied)
+        publish(folder, url)
+    assert "part-2.parquet: of older text, and may not be deleted; delete it" in capsys.readouterr().err
+    publish(folder, url)
+    assert {path.name for path in there.iterdir()} == {"part-0.parquet", "part-1.parquet", "mine.parquet"}
