@@ -163,9 +163,10 @@ def _refuse_other_keys(
     model = replace(now.model, vocab_size=before.model.vocab_size)
     now = replace(now, data=data.config.data, model=model, precision=precision)
     if changed := configuration.changes(path, now, None):
+        keys = ", ".join(line.partition(":")[0] for line in changed)
         raise RunError(
-            f"{path}: made with other keys ({'; '.join(changed)}); choose another run=, or rerun the command "
-            "that made it"
+            f"{path}: made with a different {keys}; choose another run=, or rerun the command that made it "
+            f"({'; '.join(changed)})"
         )
 
 

@@ -153,7 +153,9 @@ def test_a_run_made_by_another_command_is_not_taken_for_this_ladders(world, tmp_
 def test_nor_are_those_that_have_finished_with_other_keys(key, words, world, capsys):
     assert main.main(WORDS) == 0
     assert main.main([*WORDS, key]) == 1
-    assert len(world) == 12 and f"made with other keys ({words}" in capsys.readouterr().err
+    refusal = capsys.readouterr().err
+    assert len(world) == 12 and f"made with a different {words.partition(':')[0]}; choose another" in refusal
+    assert f"the command that made it ({words}" in refusal
 
 
 def test_a_ladder_is_not_made_inside_a_training_run(world, tmp_path, capsys):
