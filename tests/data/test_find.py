@@ -24,7 +24,8 @@ def test_the_samples_that_show_a_document_are_found_without_reading_the_others(s
     order = order.skip(250, 330).skip(700, 720)
     steps = Steps(((0, 6), (100, 3)))
     for source, store in stores.items():
-        for span in list(store.documents(0, store.n_tokens))[:4]:
+        n_shown = 0  # the run shows some documents in no sample
+        for span in list(store.documents(0, store.n_tokens))[:12]:
             ranges = shown([span])
             ((low, high),) = ranges
             expected = {}
@@ -35,10 +36,12 @@ def test_the_samples_that_show_a_document_are_found_without_reading_the_others(s
                 if sample.source == source and both:
                     expected[n] = len(both)
             found = list(seen(order, steps, source, ranges, STOP))
-            assert {place.sample: place.tokens for place in found} == expected and expected
+            assert {place.sample: place.tokens for place in found} == expected
+            n_shown += bool(expected)
             for place in found:
                 first = steps.sample(place.step - 1)
                 assert first <= place.sample < first + steps.batch(place.step)
+        assert n_shown >= 4
 
 
 def test_documents_are_named_by_url_record_license_id_or_pattern(stores, tmp_path):

@@ -214,8 +214,8 @@ FAULTS = (
     Fault(
         "recipe: C4's validation files are trained on",
         "data/sources/c4.py",
-        'if "validation" not in file.name',
-        "if file.name",
+        'if "validation" not in str(file.relative_to(path))',
+        "if str(file.relative_to(path))",
         "tests/data/sources/test_c4.py::test_its_validation_files_are_not_read_from_a_folder",
     ),
     Fault(
