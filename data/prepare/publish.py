@@ -28,7 +28,7 @@ def refuse_unreachable(url: str) -> None:
 def publish(folder: Path, url: str) -> None:
     """Copy a source's folder to a URL; the token store's manifest, which vouches for the rest, comes last.
 
-    Parts of older text that were copied there before, and have no successor, are removed.
+    Parts of older text that were copied there before, and have no successor in today's, are removed.
     Raises DataError if the storage refuses or fails; running it again copies what is still missing.
     """
     if (folder / "tokens" / "manifest.json").is_file():  # these sums let readers check small ranges
@@ -65,6 +65,8 @@ def publish(folder: Path, url: str) -> None:
 
 def _remove_older_text(target: Any, folder: Path, copied: dict[str, tuple[object, object]]) -> None:
     """Remove the parts of older text that were copied to the URL and are not part of today's."""
+    if not (folder / "text").is_dir():  # deleted here to save space, and perhaps kept only there
+        return
     for name, (_, noted) in copied.items():
         goal = target / name
         if name.startswith("text/") and not (folder / name).exists() and noted and _facts(goal) == noted:

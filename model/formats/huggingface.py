@@ -57,9 +57,8 @@ STORED = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 def is_huggingface(folder: Path) -> bool:
-    if any((folder / other).is_file() for other in (ADAPTER, "params.json")):
-        return (folder / "config.json").is_file()
-    return (folder / "config.json").is_file() or any(folder.glob("*.safetensors"))
+    is_other = any((folder / name).is_file() for name in (ADAPTER, "params.json"))
+    return (folder / "config.json").is_file() or (not is_other and any(folder.glob("*.safetensors")))
 
 
 def open_huggingface(folder: Path) -> Weights:
