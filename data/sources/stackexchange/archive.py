@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import py7zr
 
-from data.sources.files.limits import largest_expansion
+from data.sources.files.limits import Expansion, largest_expansion
 
 MAX_DICTIONARY = 1 << 30  # most bytes that a decompressor may hold; 7-Zip's largest preset takes 2**28
 _LZMA, _LZMA2, _PPMD = b"\x03\x01\x01", b"\x21", b"\x03\x04\x01"  # 7z's names of its methods
@@ -21,7 +21,7 @@ def is_archive(path: Path) -> bool:
 
 
 def unpacked_size(path: Path) -> int:
-    """Bytes of XML in a file, according to its header. Raises Unreadable."""
+    """Bytes of XML in a file, according to its header. Raises Unreadable or TooLarge."""
     if not is_archive(path):
         return path.stat().st_size
     with path.open("rb") as file:
@@ -29,7 +29,10 @@ def unpacked_size(path: Path) -> int:
 
 
 def unpack(file: BinaryIO, path: Path, feed: Callable[[bytes], None]) -> None:
-    """Pass the bytes of the Posts.xml in the archive `file` to `feed`, piece by piece. Raises Unreadable."""
+    """Pass the bytes of the Posts.xml in the archive `file` to `feed`, piece by piece.
+
+    Raises Unreadable or TooLarge.
+    """
     archive = _archive(file, path)
     name = _member(archive).filename
     try:
@@ -76,10 +79,13 @@ class _Into(py7zr.Py7zIO, py7zr.WriterFactory):
 
 
 def _archive(file: BinaryIO, path: Path) -> py7zr.SevenZipFile:
-    """The archive, if its header is intact and its size and memory are within bounds. Raises Unreadable."""
-    limit = largest_expansion(path.stat().st_size)
+    """The archive, if its header is intact and its size and memory are within bounds.
+
+    Raises Unreadable, or TooLarge for what it would unpack to.
+    """
+    n_packed = path.stat().st_size
     try:
-        archive = py7zr.SevenZipFile(file, max_extract_size=limit)
+        archive = py7zr.SevenZipFile(file, max_extract_size=largest_expansion(n_packed))
         streams = archive.header.main_streams
         folders = streams.unpackinfo.folders if streams and streams.unpackinfo else []
         held = max((_dictionary(coder) for folder in folders for coder in folder.coders), default=0)
@@ -90,8 +96,7 @@ def _archive(file: BinaryIO, path: Path) -> py7zr.SevenZipFile:
         raise Unreadable(f"not a readable 7z archive: {type(error).__name__}: {error}") from error
     if archive.needs_password():
         raise Unreadable("the archive is encrypted")
-    if size > limit:
-        raise Unreadable(f"the archive would unpack to {size:,} bytes, more than {limit:,}")
+    Expansion(n_packed).add(size)
     if held > MAX_DICTIONARY:
         raise Unreadable(f"the archive needs {held:,} bytes to unpack, more than {MAX_DICTIONARY:,}")
     return archive

@@ -1,6 +1,7 @@
 """A site's .7z: its posts are read, and nothing is written anywhere."""
 
 import contextlib
+import json
 import re
 import struct
 import zlib
@@ -10,6 +11,7 @@ from random import Random
 import py7zr
 import pytest
 
+from data.main import main
 from data.sources.files import limits
 from data.sources.stackexchange import archive
 from data.sources.stackexchange.archive import Unreadable
@@ -121,13 +123,26 @@ def test_posts_before_the_damage_in_an_archive_are_kept(tmp_path):
     assert "damaged" in message and 100 < len(documents(found)) < 1000
 
 
-def test_an_archive_that_grows_beyond_bounds_is_refused(tmp_path, monkeypatch):
+def test_an_archive_that_grows_beyond_bounds_is_too_large(tmp_path, monkeypatch):
     path = packed(tmp_path / f"{SITE}.7z", {"Posts.xml": b"<posts>" + b" " * (8 << 20) + b"</posts>"})
     assert items(path) == []
     monkeypatch.setattr(limits, "FREE_BYTES", 1 << 20)
-    assert "would unpack to" in until_broken(path)[1]
+    with pytest.raises(limits.TooLarge, match="unpacks to more than 1 MiB"):
+        items(path)
     path = packed(tmp_path / f"{SITE}.7z", {"Users.xml": b" " * (8 << 20), "Posts.xml": b"<posts/>"})
-    assert "would unpack to" in until_broken(path)[1]
+    with pytest.raises(limits.TooLarge, match="unpacks to more than 1 MiB"):
+        items(path)
+
+
+def test_an_archive_beyond_bounds_costs_only_itself(tmp_path, monkeypatch):
+    packed(tmp_path / f"{SITE}.7z", {"Posts.xml": b"<posts>" + b" " * (8 << 20) + b"</posts>"})
+    packed(tmp_path / "coffee.stackexchange.com.7z", {"Posts.xml": CONTENT})
+    monkeypatch.setattr(limits, "FREE_BYTES", 1 << 20)
+    arguments = ["recipe=stackexchange", f"input={tmp_path}", f"corpora={tmp_path / 'c'}", "max_broken=0"]
+    assert main([*arguments, "engine.workers=1"]) == 0
+    report = json.loads((tmp_path / "c/stackexchange/report.json").read_text())
+    (example,) = report["dropped"]["too large"]["examples"]
+    assert report["kept"] == 2 and example["file"] == str(tmp_path / f"{SITE}.7z")
 
 
 def test_an_archive_that_needs_too_much_memory_is_refused(tmp_path, monkeypatch):
