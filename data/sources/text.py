@@ -31,10 +31,7 @@ def inputs(path: Path) -> list[Path]:
     """The files to read. In a folder with rows of text, .txt, .md and other .csv files only describe them."""
     if path.is_file() and delimited.is_delimited(path):
         if not _has_text(path):
-            found = ", ".join(delimited.columns(path)) or "none"
-            raise DataError(
-                f"input={path}: no column {' or '.join(_COLUMNS)}; its columns: {found}; rename one"
-            )
+            raise _without_text(path)
         return [path]
     if path.is_file() and (rows.has_rows(path) or _is_plain(path)):
         return [path]
@@ -42,7 +39,8 @@ def inputs(path: Path) -> list[Path]:
     tables = [file for file in files if delimited.is_delimited(file) and _has_text(file)]
     found = sorted([*rows.files_in(path), *tables]) or [file for file in files if _is_plain(file)]
     if not found:
-        raise rows.expected(path, _INPUT)
+        other = next(filter(delimited.is_delimited, files), None)
+        raise _without_text(other) if other else rows.expected(path, _INPUT)
     return found
 
 
@@ -81,9 +79,14 @@ def read_rows(path: Path) -> Iterator[Record | Drop]:
             yield Drop("malformed record", str(path), number, detail, malformed=True)
             continue
         meta = _flat(columns)
-        url = meta.pop("url", None) or ""
-        license = meta.pop("license", None) or meta.pop("licence", None) or ""
-        yield Record(str(path), number, text, str(url), str(license), meta)
+        url = _name(meta.pop("url", None))
+        license = _name(meta.pop("license", None)) or _name(meta.pop("licence", None))
+        yield Record(str(path), number, text, url, license, meta)
+
+
+def _name(value: object) -> str:
+    """A URL or license; "" for a missing one, which is NaN in pandas."""
+    return "" if not value or value != value else str(value)
 
 
 def _described(columns: dict) -> str:
@@ -164,6 +167,11 @@ def _has_text(path: Path) -> bool:
         return any(name.strip().lower() in _COLUMNS for name in delimited.columns(path))
     except rows.UNREADABLE:
         return True  # reading it will report what is wrong
+
+
+def _without_text(path: Path) -> DataError:
+    found = ", ".join(delimited.columns(path)) or "none"
+    return DataError(f"input={path}: no column {' or '.join(_COLUMNS)}; its columns: {found}; rename one")
 
 
 def _is_plain(path: Path) -> bool:

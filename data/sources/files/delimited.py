@@ -38,8 +38,8 @@ def columns(path: Path) -> list[str]:
 
 
 def _names(path: Path, header: str) -> list[str]:
-    reader = csv.reader(io.StringIO(header.lstrip("\r\n"), newline=""), delimiter=_delimiter(path, header))
-    return next(reader, [])
+    lines, style = io.StringIO(header.lstrip("\r\n"), newline=""), _separator(path, header)
+    return [name.strip() for name in next(csv.reader(lines, **style), [])]
 
 
 def _header(path: Path) -> str:
@@ -62,7 +62,7 @@ def delimited_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     header = _names(path, text)
     with rows.open_plain(path) as raw:
         lines = _Lines(rows.in_utf8(raw))
-        style = _style(lines.sample(), _delimiter(path, text), len(header))
+        style = _separator(path, text) | _style(lines.sample(), _delimiter(path, text), len(header))
         found = csv.reader(lines, strict=True, **style)
         while next(found, None) == []:  # empty lines above the header
             pass
@@ -106,10 +106,10 @@ def _style(sample: str, delimiter: str, n_columns: int) -> dict[str, Any]:
             for line in fields
             for field in line
         ):
-            return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE}
+            return {"quoting": csv.QUOTE_NONE}
     elif _BACKSLASHED.search(sample) and not _DOUBLED.search(sample):
-        return {"delimiter": delimiter, "escapechar": "\\", "doublequote": False}
-    return {"delimiter": delimiter}
+        return {"escapechar": "\\", "doublequote": False}
+    return {}
 
 
 class _Lines:
@@ -154,6 +154,13 @@ def _split(lines: Iterator[bytes | None]) -> Iterator[bytes | None]:
             yield None
         else:
             yield from (line + b"\n" for line in held.removesuffix(b"\r").split(b"\r"))
+
+
+def _separator(path: Path, header: str) -> dict[str, Any]:
+    """What separates the fields, as options of the csv module: a space may follow each delimiter."""
+    delimiter = _delimiter(path, header)
+    is_spaced = 0 < header.count(delimiter) == header.count(f"{delimiter} ")
+    return {"delimiter": delimiter, "skipinitialspace": is_spaced}
 
 
 def _delimiter(path: Path, header: str) -> str:

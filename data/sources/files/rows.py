@@ -40,6 +40,7 @@ SUFFIXES = (*_LINES, ".parquet", ".arrow")
 _BETWEEN = re.compile(
     r"[\s,\x1e]*+"
 )  # objects on one line; the last is that of JSON text sequences (RFC 7464)
+_CACHED = re.compile(r"cache-[0-9a-f]{16}(?:_\d+_of_\d+)?\.arrow")
 KINDS = 5  # most kinds of files to name in a message
 ABOUT = ("dataset_info.json", "state.json", "dataset_dict.json")  # files next to a saved dataset
 
@@ -55,12 +56,22 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """All regular files under a folder, sorted, without hidden files and folders."""
+    """All regular files under a folder, sorted, without hidden files and folders and datasets' caches."""
     if isinstance(folder, Path):
         found = folders.files_below(folder) if folder.is_dir() else []
     else:  # remote
         found = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [path for path in found if not folders.is_hidden(path.relative_to(folder))]
+    return _without_caches([path for path in found if not folders.is_hidden(path.relative_to(folder))])
+
+
+def _without_caches(files: list[Path]) -> list[Path]:
+    """Without what Hugging Face's datasets keeps beside saved rows: the results of `map` and the like."""
+    cached = {file for file in files if _CACHED.fullmatch(file.name)}
+    if not cached:
+        return files
+    described = {file.parent for file in files if file.name == ABOUT[0]}
+    whole = {file.parent for file in files if file.name.endswith(".arrow") and file not in cached}
+    return [file for file in files if file not in cached or file.parent not in described & whole]
 
 
 def links_in(folder: Path) -> list[Path]:
@@ -129,7 +140,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     with open_plain(path) as raw:
         file = in_utf8(raw)
         beginning = file.peek(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip()
-        if beginning.startswith(b"[") or beginning.partition(b"\n")[0].rstrip() == b"{":
+        if beginning.startswith(b"[") or _is_object_begun(beginning):
             yield from json_values(file, path)
             return
         number = -1
@@ -159,6 +170,15 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
                 else:
                     detail = f"expected a JSON object on each line, not a {type(row).__name__}"
                     yield Drop("malformed record", str(path), number, detail, malformed=True)
+
+
+def _is_object_begun(beginning: bytes) -> bool:
+    """Whether the first line ends within an object, between two values."""
+    line, ended, _ = beginning.partition(b"\n")
+    line = line.rstrip()
+    if line == b"{":
+        return True
+    return bool(ended) and line[:1] == b"{" and line[-1:] in (b",", b":", b"{", b"[") and not _objects(line)
 
 
 def _objects(line: bytes) -> list[dict]:

@@ -21,6 +21,7 @@ _ROWS = 256  # most rows to convert at once
 _PAGE_RECORDS = 8  # records of the largest size in one page: writers put up to 1,024 rows in a page
 _ROW_BYTES = 64  # how much an empty row counts
 _VALUE_BYTES = 16  # how much each value of a list counts
+_ARROW_FILE = b"ARROW1\0\0"  # then, as in a stream, the batches; then a footer
 
 
 def parquet_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
@@ -43,13 +44,15 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
 
 
 def arrow_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
-    """Each row, with its place from 0, that `Dataset.save_to_disk` of Hugging Face's datasets wrote."""
+    """Each row with its place from 0, of a stream (as Hugging Face's datasets saves) or a file (Feather)."""
     number = 0
     expansion = Expansion(path.stat().st_size)
     source = packed.for_arrow(path)
     with pa.memory_map(source) if isinstance(source, str) else pa.PythonFile(source) as file:
+        start = len(_ARROW_FILE) if file.read(len(_ARROW_FILE)) == _ARROW_FILE else 0
+        file.seek(start)
         _check_messages(file)
-        file.seek(0)
+        file.seek(start)
         with pa.ipc.open_stream(file) as batches:
             for batch in batches:
                 yield from _rows(path, number, batch, expansion)
@@ -65,7 +68,7 @@ def _rows(
         is_dictionary = any(pa.types.is_dictionary(kind) for kind in part.schema.types)
         expansion.add(part.num_rows * _ROW_BYTES + (0 if is_dictionary else part.nbytes))
         if part.nbytes <= limit and not is_dictionary:
-            yield from enumerate(part.to_pylist(), first + start)
+            yield from enumerate(_dicts(part), first + start)
             continue
         for row in range(part.num_rows):
             one = _decoded(part.slice(row, 1))
@@ -73,7 +76,31 @@ def _rows(
                 detail = f"a row of {one.nbytes:,} bytes, above {binary(limit)}"
                 yield Drop("malformed record", str(path), first + start + row, detail, malformed=True)
             else:
-                yield first + start + row, one.to_pylist()[0]
+                yield first + start + row, _dicts(one)[0]
+
+
+def _dicts(part: pa.RecordBatch) -> list[dict]:
+    """The rows. A value that Python cannot represent costs neither its row nor the file."""
+    try:
+        return part.to_pylist()
+    except MemoryError:
+        raise
+    except Exception:  # each type has its own errors
+        columns = [[_value(one) for one in column] for column in part.columns]
+        return [dict(zip(part.schema.names, row)) for row in zip(*columns)]
+
+
+def _value(one: pa.Scalar) -> object:
+    """A value; if Python has none, the bytes of text that is not UTF-8, or the number in a date or time."""
+    try:
+        return one.as_py()
+    except MemoryError:
+        raise
+    except Exception:
+        if isinstance(one, pa.StringScalar):
+            return one.as_buffer().to_pybytes()
+        number = getattr(one, "value", None)
+        return number if isinstance(number, int) else None
 
 
 def _decoded(row: pa.RecordBatch) -> pa.RecordBatch:

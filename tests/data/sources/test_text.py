@@ -275,6 +275,8 @@ def test_a_csv_without_a_text_is_refused_with_its_columns_and_left_out_of_a_fold
     (tmp_path / "about.csv").write_text("name,size\na,1\n")
     with pytest.raises(DataError, match=r"no column text or .*name, size; rename one"):
         text.inputs(tmp_path / "about.csv")
+    with pytest.raises(DataError, match=r"about.csv: no column text or .*name, size; rename one"):
+        text.inputs(tmp_path)
     (tmp_path / "a.txt").write_text("Plain.")
     assert text.inputs(tmp_path) == [tmp_path / "a.txt"]
     (tmp_path / "b.csv").write_text("text\nRow.\n")

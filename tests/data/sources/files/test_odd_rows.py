@@ -159,3 +159,70 @@ def test_time_is_linear_in_quotation_marks_that_are_never_closed(tmp_path):
         begin = time.process_time()
         texts(tmp_path / "a.csv", 'id,text\n1,"x\n' + line * 20_000)
         assert time.process_time() - begin < 5  # a square would take minutes
+
+
+@pytest.mark.parametrize(
+    "content", ['{"text": "a",\n "n": 1}\n{"text": "b"}\n', '{"m": {"n": [\n1]},\n"text": "a"}']
+)
+def test_an_object_may_begin_on_the_first_line_and_end_on_another(tmp_path, content):
+    assert texts(tmp_path / "a.json", content) == (["a", "b"][: content.count("text")], [])
+
+
+def test_a_csv_may_have_a_space_after_each_delimiter(tmp_path):
+    content = 'id, text, n\n1, one, 2\n2, "two, quoted",3\n'
+    assert texts(tmp_path / "a.csv", content) == (["one", "two, quoted"], [])
+    assert texts(tmp_path / "a.csv", " Text ,id\n one,1\n") == ([" one"], [])
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_values_that_python_cannot_represent_cost_no_other_row(tmp_path, suffix):
+    bad = pa.array([b"a", b"\xff", b"c"])
+    columns = {
+        "text": pa.Array.from_buffers(pa.string(), 3, bad.buffers()),
+        "time": pa.array([1, 2, 2**62], pa.timestamp("us")),
+        "day": pa.array([1, 2, 2**31 - 1], pa.int32()).cast(pa.date32()),
+        "zone": pa.array([1, 2, 3], pa.timestamp("us", tz="Nowhere/At_All")),
+        "note": pa.Array.from_buffers(pa.string(), 3, bad.buffers()),
+    }
+    path, table = tmp_path / f"a.{suffix}", pa.table(columns)
+    if suffix == "parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.ipc.new_stream(path, table.schema) as out:
+            out.write_table(table)
+    first, second, third = text.read(path)
+    assert isinstance(second, Drop) and "text (bytes that are not UTF-8)" in second.detail
+    assert isinstance(first, Record) and first.text == "a" and first.meta["note"] == "a"
+    assert isinstance(third, Record) and third.text == "c"
+    assert (third.meta["time"], third.meta["day"], third.meta["zone"]) == (2**62, 2**31 - 1, 3)
+
+
+def test_arrow_files_are_read_like_streams(tmp_path):
+    table, path = pa.table({"text": ["a", "b"]}), tmp_path / "a.arrow"
+    with pa.ipc.new_file(path, table.schema) as out:
+        out.write_table(table, max_chunksize=1)
+    assert [item.text for item in text.read(path) if isinstance(item, Record)] == ["a", "b"]
+    with pa.ipc.new_file(path, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as out:
+        out.write_table(pa.table({"text": ["a" * 100_000]}))
+    with limits.within(limits.Limits(record_bytes=10_000)), pytest.raises(limits.TooLarge, match="batch"):
+        list(text.read(path))
+
+
+def test_what_datasets_keeps_beside_saved_rows_is_not_read(tmp_path):
+    cached = "cache-458a05cd03fe8b27.arrow"
+    made = [tmp_path / name for name in ("data-00000-of-00001.arrow", cached, "cache-my-own.arrow")]
+    made += [tmp_path / "cache-52b616fef42685e7_00001_of_00002.arrow", tmp_path / "alone" / cached]
+    (tmp_path / "alone").mkdir()
+    for path in made:
+        with pa.ipc.new_stream(path, pa.schema({"text": pa.string()})):
+            pass
+    assert text.inputs(tmp_path) == sorted(made)
+    (tmp_path / "dataset_info.json").write_text("{}")
+    assert text.inputs(tmp_path) == sorted([made[0], made[2], made[4]])
+
+
+def test_a_url_or_license_that_is_not_a_number_is_missing(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a", "url": NaN, "license": NaN, "licence": "mit"}\n')
+    (record,) = text.read(path)
+    assert isinstance(record, Record) and (record.url, record.licence) == ("", "mit")
