@@ -68,7 +68,8 @@ def place(path: str) -> Any:
         ) from None
     client(path)
     try:
-        found = UPath(path)
+        is_folder = path.startswith("http") and path.count("/") > 2
+        found = UPath(path.rstrip("/") if is_folder else path)  # others than http strip it themselves
     except (ImportError, ValueError) as error:
         raise DataError(f"{path}: cannot be opened ({error}); expected a URL of one of {KINDS}") from None
     with waiting_for(path):

@@ -60,7 +60,7 @@ def visible_files(folder: Path) -> list[Path]:
     if isinstance(folder, Path):
         found = folders.files_below(folder) if folder.is_dir() else []
     else:  # remote
-        found = sorted(path for path in folder.rglob("*") if path.is_file())
+        found = sorted(path for path in folder.rglob("*") if path.name and path.is_file())  # a web folder: ""
     return _without_caches([path for path in found if not folders.is_hidden(path.relative_to(folder))])
 
 

@@ -1,11 +1,15 @@
 """Which files `prepare` reads, each once, and that other limits or a truncated file are never silent."""
 
 import gzip
+import http.server
 import json
+import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from data import remote
 from data.main import main
 from data.mixture import DataConfig
 from data.prepare.config import PrepareConfig
@@ -145,3 +149,23 @@ def test_all_sources_are_refused_before_any_is_read(keys, problem, capsys):
     assert main(["recipe=all", "input=dumps.yaml", "stage=text", "engine.workers=1", *keys]) == 1
     assert problem in capsys.readouterr().err
     assert not Path("corpora/wikipedia").exists()
+
+
+@pytest.mark.parametrize("typed", ["in", "in/", ""])
+def test_a_folder_that_a_web_server_lists_is_read_with_its_folders(tmp_path, typed):
+    pytest.importorskip("upath", reason="universal-pathlib is not installed (pip install -e '.[data]')")
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed (pip install -e '.[data]')")
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    (tmp_path / "in" / "below" / "a.jsonl").write_text('{"text": "below"}')
+    handler = partial(_Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        (found,) = text.inputs(remote.place(f"{url}/{typed}"))
+        server.shutdown()
+    assert str(found) == f"{url}/in/below/a.jsonl"
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
