@@ -5,6 +5,7 @@ still name the URL. Output is made locally and then copied to its URL.
 """
 
 import logging
+import os
 import re
 import shutil
 import tempfile
@@ -58,7 +59,7 @@ def refuse_half_a_url(path: str | Path) -> None:
 def place(path: str) -> Any:
     """A Path or, for a URL, an object with the same methods (UPath). Raises DataError if that fails."""
     if not is_remote(path):
-        return Path(path).expanduser()
+        return Path(os.path.expanduser(path))  # Path.expanduser fails if `~name` is no user
     refuse_credentials(path)
     try:
         from upath import UPath

@@ -23,7 +23,7 @@ class CacheConfig:
     @property
     def folder(self) -> Path:
         if self.path is not None:
-            return Path(self.path).expanduser()
+            return Path(os.path.expanduser(self.path))
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         return Path(os.environ.get("RELAMA_CACHE") or Path(base, "relama"))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from data import remote
+from data.cache.config import CacheConfig
 from data.main import main
 from data.mixture import DataConfig
 from data.prepare.config import PrepareConfig
@@ -149,6 +150,14 @@ def test_all_sources_are_refused_before_any_is_read(keys, problem, capsys):
     assert main(["recipe=all", "input=dumps.yaml", "stage=text", "engine.workers=1", *keys]) == 1
     assert problem in capsys.readouterr().err
     assert not Path("corpora/wikipedia").exists()
+
+
+def test_a_name_may_begin_with_a_tilde(capsys):
+    write("~notes.jsonl", "a")
+    assert main([*COMMAND[:2], "input=~notes.jsonl", "engine.workers=1"]) == 0
+    assert main([*COMMAND[:2], "input=~no.such.user/a.jsonl"]) == 1
+    assert "input=~no.such.user/a.jsonl: no such file or folder" in capsys.readouterr().err
+    assert CacheConfig(path="~no.such.user/cache").folder == Path("~no.such.user/cache")
 
 
 @pytest.mark.parametrize("typed", ["in", "in/", ""])
