@@ -32,6 +32,7 @@ _BEGINNINGS = {  # of compressed files, whatever they are named
     "xz": re.compile(rb"\xfd7zXZ\0"),
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
 }
+_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _LINES = tuple(
     kind + pack for kind in (".jsonl", ".json", ".ndjson", ".jsonlines") for pack in ("", *COMPRESSIONS)
@@ -109,11 +110,10 @@ def kinds_of(files: Iterable[Path]) -> str:
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     """Each row with its number from 0, or a malformed `Drop` for a row that cannot be read."""
-    if path.name.lower().endswith(".parquet"):
-        return tables.parquet_rows(path)
-    if path.name.lower().endswith(".arrow"):
-        return tables.arrow_rows(path)
-    return _json_lines(path)
+    if not path.name.lower().endswith((".parquet", ".arrow")):
+        return _json_lines(path)
+    _beginning(path)
+    return (tables.arrow_rows if path.name.lower().endswith(".arrow") else tables.parquet_rows)(path)
 
 
 def open_plain(path: Path) -> io.BufferedReader:
@@ -129,11 +129,19 @@ def open_plain(path: Path) -> io.BufferedReader:
 
 def _compression(path: Path) -> str:
     """How a file is compressed: by its first bytes, because a download may be unpacked, or by its suffix."""
-    with path.open("rb") as file:
-        beginning = file.read(256)
+    beginning = _beginning(path)
     found = next((kind for kind, first in _BEGINNINGS.items() if first.match(beginning)), "")
     is_text = beginning and not _NO_TEXT.search(beginning)
     return found or ("" if is_text else COMPRESSIONS.get(path.suffix.lower(), ""))
+
+
+def _beginning(path: Path) -> bytes:
+    """The file's first bytes. Raises EOFError for what Git LFS puts in the place of a file."""
+    with path.open("rb") as file:
+        beginning = file.read(256)
+    if beginning.startswith(_POINTER):
+        raise EOFError("Git LFS has not fetched this file (`git lfs pull` does)")
+    return beginning
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:

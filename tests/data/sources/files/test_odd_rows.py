@@ -226,3 +226,12 @@ def test_a_url_or_license_that_is_not_a_number_is_missing(tmp_path):
     path.write_text('{"text": "a", "url": NaN, "license": NaN, "licence": "mit"}\n')
     (record,) = text.read(path)
     assert isinstance(record, Record) and (record.url, record.licence) == ("", "mit")
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.jsonl.gz", "a.csv", "a.parquet", "a.arrow"])
+def test_what_git_lfs_did_not_fetch_is_no_text(tmp_path, name):
+    path = tmp_path / name
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n")
+    assert text.inputs(tmp_path) == [path]
+    with pytest.raises(rows.UNREADABLE, match="git lfs pull"):
+        list(text.read(path))
