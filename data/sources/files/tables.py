@@ -5,6 +5,7 @@ A row above the bound becomes a malformed `Drop`, and so does a row group with p
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,12 +52,15 @@ def arrow_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     with pa.memory_map(source) if isinstance(source, str) else pa.PythonFile(source) as file:
         start = len(_ARROW_FILE) if file.read(len(_ARROW_FILE)) == _ARROW_FILE else 0
         file.seek(start)
-        _check_messages(file)
+        n_whole, damage = _check_messages(file)
         file.seek(start)
-        with pa.ipc.open_stream(file) as batches:
-            for batch in batches:
-                yield from _rows(path, number, batch, expansion)
-                number += batch.num_rows
+        if n_whole:
+            with pa.ipc.open_stream(file) as batches:
+                for batch in islice(batches, n_whole):
+                    yield from _rows(path, number, batch, expansion)
+                    number += batch.num_rows
+        if damage:
+            raise damage
 
 
 def _rows(
@@ -127,13 +131,22 @@ def _rows_at_once(raw: BinaryIO, file: pq.ParquetFile, group: int) -> int:
     return min(_ROWS, max(1, limit // largest))
 
 
-def _check_messages(file: pa.NativeFile) -> None:
-    """Raises TooLarge if a batch would unpack to more than the records of `_PAGE_RECORDS`."""
+def _check_messages(file: pa.NativeFile) -> tuple[int, Exception | None]:
+    """The number of batches before any damage, and that damage.
+
+    Raises TooLarge if a batch would unpack to more than the records of `_PAGE_RECORDS`.
+    """
     limit = _PAGE_RECORDS * limits.record_bytes()
-    for message in pa.ipc.MessageReader.open_stream(file):
-        size = _unpacked_bytes(message)
-        if size > limit:
-            raise limits.TooLarge(f"an Arrow batch of {size:,} bytes, above {binary(limit)}")
+    n_whole = 0
+    try:
+        for message in pa.ipc.MessageReader.open_stream(file):
+            size = _unpacked_bytes(message)
+            if size > limit:
+                raise limits.TooLarge(f"an Arrow batch of {size:,} bytes, above {binary(limit)}")
+            n_whole += message.type == "record batch"
+    except (OSError, pa.ArrowException) as damage:
+        return n_whole, damage
+    return n_whole, None
 
 
 def _unpacked_bytes(message: pa.Message) -> int:

@@ -235,3 +235,15 @@ def test_what_git_lfs_did_not_fetch_is_no_text(tmp_path, name):
     assert text.inputs(tmp_path) == [path]
     with pytest.raises(rows.UNREADABLE, match="git lfs pull"):
         list(text.read(path))
+
+
+@pytest.mark.parametrize("create", [pa.ipc.new_stream, pa.ipc.new_file])
+def test_a_truncated_arrow_file_gives_the_rows_before_the_break(tmp_path, create):
+    table, path = pa.table({"text": [f"row {number}" for number in range(20)]}), tmp_path / "a.arrow"
+    with create(path, table.schema) as out:
+        out.write_table(table, max_chunksize=1)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    seen = []
+    with pytest.raises(rows.UNREADABLE):
+        seen.extend(_until_error(path, seen))
+    assert 5 < len(seen) < 15 and seen == [f"row {number}" for number in range(len(seen))]
