@@ -149,18 +149,23 @@ class Order:
 
     def epochs(self, n: int) -> dict[str, float]:
         """How often each source has been read before sample `n`, not counting skipped samples."""
-        counts = self.consumed(n)
         if len(self.segments) == 1 and not self.segments[0].without:
-            return {source: count / self.n_sequences[source] for source, count in counts.items()}
+            return {source: count / self.n_sequences[source] for source, count in self.consumed(n).items()}
         number = self._number(n)
-        at, reached = bisect_right(self._starts, number) - 1, self._count(number)
-        read = {}
-        for source, k in reached.items():
-            # a source may be absent from this segment: then use the last segment that has it
-            before = next(r[source] for r in reversed(self._readings[: at + 1]) if source in r)
-            epoch, place = before.position(k)
-            read[source] = epoch + place / before.size
+        read = self._epochs(number)
+        for start, stop in self.skipped:
+            if stop <= number:
+                before, after = self._epochs(start), self._epochs(stop)
+                read = {s: e - after.get(s, 0.0) + before.get(s, 0.0) for s, e in read.items()}
         return read
+
+    def unskipped(self) -> "Order":
+        """The order with nothing left out, each segment beginning at the same sample as in this one."""
+        order = Order(self.seed, ())
+        for n, segment in self.starts():
+            if not order.segments or not segment.draws_like(order.segments[-1]):
+                order = order._change(n, segment)
+        return order
 
     def reading(self, n: int, source: str) -> Reading:
         """How `source` is read at sample `n`."""
@@ -257,6 +262,17 @@ class Order:
 
     def _segment_of(self, number: int) -> Segment:
         return self.segments[bisect_right(self._starts, number) - 1]
+
+    def _epochs(self, number: int) -> dict[str, float]:
+        """How often each source would have been read before `number` if nothing were skipped."""
+        at, reached = bisect_right(self._starts, number) - 1, self._count(number)
+        read = {}
+        for source, k in reached.items():
+            # a source may be absent from this segment: then use the last segment that has it
+            before = next(r[source] for r in reversed(self._readings[: at + 1]) if source in r)
+            epoch, place = before.position(k)
+            read[source] = epoch + place / before.size
+        return read
 
     def _count(self, number: int) -> dict[str, int]:
         """How many sequences of each source would come before `number` if nothing were skipped."""

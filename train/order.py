@@ -40,10 +40,14 @@ def branched(
 
 
 def refuse_repeats(order: Order, config: TrainConfig, at: int = 0) -> None:
-    """Raise RunError if a phase after step `at` reads a source more often than data.max_epochs allows."""
+    """Raise RunError if a phase after step `at` reads a source more often than data.max_epochs allows.
+
+    Rewinds do not count: they shift a source's share within a block, and must not end a run that was accepted.
+    """
     most = config.data.max_epochs
     if most is None:
         return
+    order = order.unskipped()
 
     def read(step: int, source: str) -> float:
         return order.epochs(config.timeline.steps.sample(step)).get(source, 0.0)

@@ -135,6 +135,11 @@ def test_a_phase_longer_than_the_data_at_max_epochs_is_refused_with_its_last_ste
     assert "\n" not in str(refused.value)
     allowed, more = (order.epochs(enough.timeline.steps.sample(step))["python_docs"] for step in (98, 99))
     assert allowed <= 2.2 < more
+    limited = config_of(
+        f"data.max_epochs={order.epochs(enough.timeline.steps.sample(100))['python_docs']}", *phases
+    )
+    for start in range(0, 700, 7):  # a rewind does not end a run that was accepted
+        refuse_repeats(order.skip(start, start + 48), limited)
     with pytest.raises(ConfigError, match=r"data\.max_epochs=0.0: expected a number above 0"):
         config_of("data.max_epochs=0")
 

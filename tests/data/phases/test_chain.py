@@ -129,6 +129,16 @@ def test_skipped_samples_are_never_seen_again_and_segments_begin_where_they_did(
         at = max(i for i, start in enumerate(starts) if start <= n)
         assert order.locate(n).source in stretches[at][1]
     assert Order.from_json(json.loads(json.dumps(order.to_json()))) == order
+    undisturbed, planned = order_of(stretches, 7), order.unskipped()
+    assert [planned.consumed(n) for n in range(400)] == [undisturbed.consumed(n) for n in range(400)]
+
+
+def test_skipped_samples_do_not_count_as_read_in_a_run_with_phases():
+    sizes = {"a": 50, "b": 90}
+    order = Order.start(seed=0, weights={"a": 1, "b": 3}, n_sequences=sizes, seq_len=4)
+    order = order.change(60, weights={"a": 1, "b": 1}, n_sequences=sizes, seq_len=4).skip(10, 33)
+    read = {source: count / sizes[source] for source, count in order.consumed(100).items()}
+    assert order.epochs(100) == pytest.approx(read)
 
 
 @settings(max_examples=50, deadline=None)
