@@ -15,6 +15,7 @@ from train.evaluation.any_task import AnyTask
 from train.evaluation.suites import NOT_RUN, TASKS, Benchmark
 from train.ranks.setup import first_rank_does
 from train.recipe.scores import PAPER_SCORES
+from train.run.findings import SCORES
 
 
 class Results:
@@ -73,7 +74,7 @@ def default_folder(weights: Weights) -> Path:
     """evaluation/STEP in the run's folder. Raises RunError if the weights are not a run's."""
     if weights.step is None:
         raise RunError(f"weights={weights.path}: not a Relama run; give output=FOLDER for the results")
-    return weights.path.parents[1] / "evaluation" / weights.path.name
+    return weights.path.parents[1] / SCORES / weights.path.name
 
 
 def table(

@@ -17,17 +17,11 @@ from train.generation.sampling import generate
 from train.ranks import identity
 from train.ranks.setup import device_type
 from train.run import json_lines
-from train.run.schema import SAMPLE
+from train.run.findings import SAMPLES, read_samples
 from train.weights.open import load_model, open_weights, tokenizer_of
 
-NAME = "samples.jsonl"
 PROMPTS = ("The capital of France is", "The return value is", "def factorial(n):")
 TOKENS = 48
-
-
-def read_samples(path: Path) -> list[dict]:
-    """The run's samples in order of step: {step, prompt, text}."""
-    return sorted(json_lines.read(path / NAME, SAMPLE), key=lambda line: line["step"])
 
 
 def make_samples(path: Path, prompts: tuple[str, ...] = PROMPTS, tokens: int = TOKENS) -> Iterator[str]:
@@ -48,7 +42,7 @@ def make_samples(path: Path, prompts: tuple[str, ...] = PROMPTS, tokens: int = T
         with identity.waiting(f"sampling from {folder.name}"):
             texts = _continued(model, tokenizer, new, tokens)
         lines = ({"step": step, "prompt": prompt, "text": text} for prompt, text in zip(new, texts))
-        json_lines.append(path / NAME, *lines)
+        json_lines.append(path / SAMPLES, *lines)
 
 
 def _continued(model: Llama, tokenizer: Tokenizer, prompts: list[str], tokens: int) -> list[str]:

@@ -14,7 +14,6 @@ from data.audit import TABLE_1
 from data.errors import DataError
 from data.page import count, hours
 from data.tokens.store import read_manifest
-from train.generation.samples import read_samples
 from train.metrics.hardware import gpu_of
 from train.recipe.audit import compare_run
 from train.recipe.facts import CARBON, GPU_HOURS, PUE, WATTS, size_of
@@ -22,6 +21,7 @@ from train.recipe.scores import PAPER_SCORES
 from train.report.charts import Line, line_chart
 from train.report.curves import colours, steps_of
 from train.report.life import when
+from train.run.findings import read_samples, scored
 from train.run.record import RunRecord
 
 
@@ -72,10 +72,7 @@ def samples(run: RunRecord) -> dict[str, list[dict]]:
 
 def evaluation(run: RunRecord) -> dict[str, Any] | None:
     """The newest evaluated checkpoint's scores, each protocol in its own column, next to the paper's."""
-    folders = sorted(
-        (run.path / "evaluation").glob("step-*"), key=lambda folder: (len(folder.name), folder.name)
-    )
-    read = [(folder, _scores(folder)) for folder in folders]
+    read = [(folder, _scores(folder)) for _, folder in scored(run.path)]
     read = [(folder, scores) for folder, scores in read if scores]
     if not read:
         return None

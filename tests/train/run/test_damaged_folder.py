@@ -24,7 +24,6 @@ from model.formats.weights import FormatError
 from tests.support.runs import SMALL, learned
 from train.checkpoint import folder as checkpoints
 from train.config import RunError, TrainConfig
-from train.generation.samples import read_samples
 from train.metrics import throughput
 from train.preflight import Resolved, resolve
 from train.ranks.setup import Ranks, set_up, tear_down
@@ -34,6 +33,7 @@ from train.report.runs import rows
 from train.run import configuration, starts
 from train.run.attempts import account
 from train.run.configuration import settle_precision
+from train.run.findings import read_samples
 from train.run.folder import claimed
 from train.run.record import RunRecord
 from train.trainer import run_training
