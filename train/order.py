@@ -42,7 +42,7 @@ def branched(
 def refuse_repeats(order: Order, config: TrainConfig, at: int = 0) -> None:
     """Raise RunError if a phase after step `at` reads a source more often than data.max_epochs allows.
 
-    Rewinds do not count: they shift a source's share within a block, and must not end a run that was accepted.
+    Rewinds do not count: they shift a source's share within a block, and must not end an accepted run.
     """
     most = config.data.max_epochs
     if most is None:

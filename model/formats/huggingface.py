@@ -26,6 +26,7 @@ from model.formats.weights import (
     FormatError,
     Weights,
     cast,
+    common_dtype,
     parameter_shapes,
     refuse_other_dtype,
     refuse_other_names,
@@ -68,6 +69,7 @@ def open_huggingface(folder: Path) -> Weights:
     names = {name: their_name(name) for name in parameter_shapes(config)}
     if tied:
         _tie(files, names)
+    dtypes = set()
     for name, shape in parameter_shapes(config).items():
         files_name = names[name]
         if files_name not in files:
@@ -77,6 +79,7 @@ def open_huggingface(folder: Path) -> Weights:
             refuse_other_shape(files[files_name], files_name, part.get_shape(), shape)
             stored = part.get_dtype()
             refuse_other_dtype(files[files_name], files_name, STORED.get(stored) or stored)
+            dtypes.add(STORED[stored])
     for name in [name for name in files if name.endswith("rotary_emb.inv_freq")]:
         with _opened(files[name]) as file:
             refuse_other_rotary(files[name], name, file.get_tensor(name), config)
@@ -88,6 +91,7 @@ def open_huggingface(folder: Path) -> Weights:
         partial(_read, files, names, config),
         tokenizer=tokenizer_beside(folder),
         tied=tied,
+        dtype=common_dtype(dtypes),
     )
 
 

@@ -17,6 +17,7 @@ from model.formats.weights import (
     FormatError,
     Weights,
     cast,
+    common_dtype,
     parameter_shapes,
     refuse_other_dtype,
     refuse_other_names,
@@ -62,7 +63,8 @@ def open_meta(folder: Path, max_seq_len: int = META_CONTEXT) -> Weights:
     for path in shards:
         _check(path, _load(path), first, expected, len(shards), by_rows, config)
     found = tokenizer_beside(folder, folder.parent)
-    return Weights(folder, config, partial(_read, shards, by_rows), tokenizer=found)
+    dtype = common_dtype(first[name].dtype for name in expected)
+    return Weights(folder, config, partial(_read, shards, by_rows), tokenizer=found, dtype=dtype)
 
 
 def write_meta(

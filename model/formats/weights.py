@@ -8,9 +8,10 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 import torch
@@ -44,6 +45,7 @@ class Weights:
     step: int | None = None  # if from a Relama checkpoint
     tied: bool = False  # the output was tied to the embedding: equal now, separate if trained
     tokenizer_fingerprint: str | None = None  # of the tokenizer that they were trained with, as recorded
+    dtype: torch.dtype = torch.float32  # the smallest that holds every tensor without rounding
 
 
 def tokenizer_beside(*folders: Path) -> Path | None:
@@ -56,6 +58,11 @@ def parameter_shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:
     """Every parameter's shape by name, in the model's order."""
     with torch.device("meta"):
         return {name: tuple(tensor.shape) for name, tensor in Llama(config).named_parameters()}
+
+
+def common_dtype(dtypes: Iterable[torch.dtype]) -> torch.dtype:
+    """The smallest dtype that holds values of all these without rounding."""
+    return reduce(torch.promote_types, dtypes)
 
 
 def cast(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -61,7 +61,7 @@ def run(argv: list[str]) -> None:
     weights = open_weights(Path(config.weights))
     tokenizer = tokenizer_of(weights, config.tokenizer)
     output = Path(config.output)
-    dtype = DTYPE_NAMES[config.dtype] or weights.read("norm.weight").dtype
+    dtype = DTYPE_NAMES[config.dtype] or weights.dtype
     with waiting(f"writing {output}"):
         _write(config, weights, tokenizer, output, dtype)
     if config.format == "meta" and (context := weights.config.max_seq_len) != META_CONTEXT:

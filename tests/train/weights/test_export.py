@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data.tokens.tokenizer import Tokenizer
@@ -211,3 +211,19 @@ def test_exported_files_have_the_mode_that_the_umask_gives(folders, tmp_path):
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "hf").iterdir()} == {0o640}
+
+
+@pytest.mark.parametrize(("of_norms", "of_matrices"), [("bfloat16", "float32"), ("float16", "bfloat16")])
+def test_weights_of_several_dtypes_are_exported_in_one_that_rounds_none_of_them(
+    of_norms, of_matrices, folders, tmp_path
+):
+    hf, meta, back = (str(tmp_path / name) for name in ("hf", "meta", "back"))
+    assert export.main([f"weights={folders / 'run'}", "format=hf", f"output={hf}"]) == 0
+    dtypes = {True: getattr(torch, of_norms), False: getattr(torch, of_matrices)}
+    tensors = load_file(f"{hf}/model.safetensors")
+    mixed = {name: tensor.to(dtypes["norm" in name]) for name, tensor in tensors.items()}
+    save_file(mixed, f"{hf}/model.safetensors")
+    assert export.main([f"weights={hf}", "format=meta", f"output={meta}", "dtype=auto"]) == 0
+    assert export.main([f"weights={meta}", "format=hf", f"output={back}", "dtype=auto"]) == 0
+    exported = load_file(f"{back}/model.safetensors")
+    assert all(torch.equal(exported[name], tensor.float()) for name, tensor in mixed.items())
