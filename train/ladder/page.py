@@ -59,7 +59,8 @@ def _training(done: Sequence[Result], colours: dict[float, str]) -> list[Line]:
     for size, colour in colours.items():
         result = max((r for r in done if r.point.parameters == size), key=lambda r: r.point.tokens)
         record = result.record
-        tokens = [line["step"] * record.config.global_batch for line in record.lines]
+        timeline = record.config.timeline
+        tokens = [timeline.tokens(line["step"]) for line in record.lines]
         losses = smoothed(record.column("loss"))
         skip = max(1, len(losses) // 50)  # the first steps would flatten the rest
         lines.append(Line(count(size), tokens[skip:], losses[skip:], colour))

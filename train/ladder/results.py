@@ -34,7 +34,7 @@ def read(path: Path, name: str) -> Result | None:
     record = RunRecord.read(path)
     if not stopped and record.last["step"] < record.config.steps:
         return None  # ended early by stop_at
-    tokens = record.last["step"] * record.config.global_batch
+    tokens = record.config.timeline.tokens(record.last["step"])
     validation = record.last.get("validation") or {}
     if not validation and not stopped:
         raise RunError(

@@ -11,13 +11,15 @@ from dataclasses import replace
 
 import pytest
 
+from configs.load import save
 from model.flops import n_params
 from model.llama import LlamaConfig
-from tests.support.ladders import LAW, RULE, WORDS, leave_run
+from tests.support.ladders import LAW, RULE, WORDS, config_of, leave_run
 from tests.support.runs import REPOSITORY
 from train.config import RunError, TrainConfig
-from train.ladder import family, main, results, training
+from train.ladder import family, main, page, results, training
 from train.ladder.config import LadderConfig
+from train.phases.config import PhaseConfig
 
 
 def read(path="runs/ladder/ladder.json"):
@@ -185,6 +187,18 @@ def test_a_run_below_a_uniform_guess_has_diverged(tmp_path):
     leave_run(tmp_path / "run", rung, math.log(512) + 0.1)
     result = results.read(tmp_path / "run", "run")
     assert result and result.excluded.startswith("diverged: its held-out loss of 6.338 is not below")
+
+
+def test_the_tokens_of_a_run_with_phases_are_those_that_it_read(tmp_path):
+    rung = family.rungs([60e3], [5], **RULE)[0][0]
+    leave_run(tmp_path / "run", rung, 5.0)
+    half, batch = rung.steps // 2, rung.global_batch
+    phases = {"a": PhaseConfig(until_step=half), "b": PhaseConfig(global_batch=2 * batch)}
+    save(replace(config_of(rung), phases=phases), tmp_path / "run" / "config.yaml")
+    result = results.read(tmp_path / "run", "run")
+    assert result and result.point.tokens == (half + 2 * (rung.steps - half)) * batch
+    (line,) = page._training([result], {result.point.parameters: "red"})
+    assert line.xs[-1] == result.point.tokens
 
 
 @pytest.mark.slow
