@@ -35,7 +35,7 @@ from train.preflight import Resolved
 from train.ranks import identity, placement
 from train.ranks.setup import Ranks, all_ranks_do, first_rank_does, gather_objects
 from train.recovery import Recovery
-from train.run import findings, markers, starts
+from train.run import history, markers, starts
 from train.run.configuration import changes, refuse_another_run
 from train.run.folder import RunFolder
 from train.run.lineage import Lineage
@@ -107,7 +107,7 @@ def resume_or_start(
     first_rank_does(lambda: _record(run, ranks, folder, step, order, arguments))
     if placement.away():
         all_ranks_do(lambda: placement.leads() and _record_elsewhere(run, folder))
-    first_rank_does(lambda: findings.set_aside_after(folder.path, step))
+    first_rank_does(lambda: history.set_aside_after(folder.path, step))
     owed = first_rank_does(lambda: folder.cut_metrics(step, state.get("owed"), begun, owes))
     return Resumed(step, optimizer, order, owed, own[0] if own else None)
 

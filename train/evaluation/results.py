@@ -15,7 +15,7 @@ from train.evaluation.any_task import AnyTask
 from train.evaluation.suites import NOT_RUN, TASKS, Benchmark
 from train.ranks.setup import first_rank_does
 from train.recipe.scores import PAPER_SCORES
-from train.run.findings import SCORES
+from train.run.history import SCORES
 
 
 class Results:

@@ -17,7 +17,7 @@ from train.generation.sampling import generate
 from train.ranks import identity
 from train.ranks.setup import device_type
 from train.run import json_lines
-from train.run.findings import SAMPLES, read_samples
+from train.run.history import SAMPLES, read_samples
 from train.weights.open import load_model, open_weights, tokenizer_of
 
 PROMPTS = ("The capital of France is", "The return value is", "def factorial(n):")

@@ -21,7 +21,7 @@ from train.recipe.scores import PAPER_SCORES
 from train.report.charts import Line, line_chart
 from train.report.curves import colours, steps_of
 from train.report.life import when
-from train.run.findings import read_samples, scored
+from train.run.history import read_samples, scored
 from train.run.record import RunRecord
 
 

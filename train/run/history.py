@@ -1,5 +1,9 @@
-"""metrics.jsonl: read it, and bring it in line with the checkpoint that a run continues from."""
+"""What was recorded of a run's steps: read it, and bring it in line with where the run continues.
 
+metrics.jsonl has a line per step. Samples and scores are made of checkpoints, by other commands.
+"""
+
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,8 +11,11 @@ from configs import regular_file
 from data import folders
 from train.config import RunError
 from train.ranks import identity
-from train.run import views
-from train.run.schema import STEP
+from train.run import json_lines, views
+from train.run.schema import SAMPLE, STEP
+
+SAMPLES = "samples.jsonl"
+SCORES = "evaluation"  # a folder for each checkpoint that was evaluated
 
 
 def read_metrics(path: Path) -> list[dict]:
@@ -61,6 +68,32 @@ def cut_back(
             f"warning: {path}: no metrics for {missing:,} of {step:,} steps; the checkpoint is complete"
         )
     return owed
+
+
+def read_samples(path: Path) -> list[dict]:
+    """The samples of the run at `path` in order of step: {step, prompt, text}."""
+    return sorted(json_lines.read(path / SAMPLES, SAMPLE), key=lambda line: line["step"])
+
+
+def scored(path: Path) -> list[tuple[int, Path]]:
+    """The evaluated steps of the run at `path` in order, each with the folder of its scores."""
+    found = [(folder.name.removeprefix("step-"), folder) for folder in (path / SCORES).glob("step-*")]
+    return sorted((int(step), folder) for step, folder in found if step.isdecimal())
+
+
+def set_aside_after(path: Path, step: int) -> None:
+    """Keep those of the steps after `step`, which will be trained again, under other names."""
+    try:
+        samples = read_samples(path)
+        if any(line["step"] > step for line in samples):
+            note = folders.set_aside(path / SAMPLES)
+            kept = [line for line in samples if line["step"] <= step]
+            folders.write_whole(path / SAMPLES, "".join(json.dumps(line) + "\n" for line in kept))
+            identity.say(f"{path / SAMPLES}: without the samples after step {step}{note}")
+        for _, folder in (found for found in scored(path) if found[0] > step):
+            identity.say(f"{folder}: of a checkpoint that is trained again{folders.set_aside(folder)}")
+    except OSError as error:  # training does not need them
+        identity.say(f"warning: {error}; reports show samples and scores of steps that were undone")
 
 
 def _places(

@@ -33,8 +33,8 @@ from train.report.runs import rows
 from train.run import configuration, starts
 from train.run.attempts import account
 from train.run.configuration import settle_precision
-from train.run.findings import read_samples
 from train.run.folder import claimed
+from train.run.history import read_samples
 from train.run.record import RunRecord
 from train.trainer import run_training
 

@@ -4,7 +4,7 @@ import json
 import shutil
 
 from tests.support.runs import succeed
-from train.run.findings import read_samples, scored, set_aside_after
+from train.run.history import read_samples, scored, set_aside_after
 
 
 def _found(run, steps):
