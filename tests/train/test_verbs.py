@@ -91,6 +91,12 @@ def test_validate_equals_a_plain_loop_over_the_held_out_text(trained, corpora, c
 
 def test_validate_without_data_gives_the_figures_of_the_runs_own_loop(trained, capsys):
     compare_with_the_loop(trained, capsys)
+    arguments = [f"weights={trained}", "sequences=4"]
+    assert train.evaluation.validate.main(arguments) == 0
+    of_all = capsys.readouterr().out.splitlines()
+    assert train.evaluation.validate.main([*arguments, "data.sources=python_docs"]) == 0
+    (line,) = (line for line in of_all if line.startswith("python_docs"))
+    assert capsys.readouterr().out.splitlines()[2:] == [line]
 
 
 def test_also_of_a_source_that_only_a_phase_reads(corpora, tmp_path, capsys):

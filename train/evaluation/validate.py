@@ -49,7 +49,7 @@ class ValidateWeightsConfig:
 def run(argv: list[str]) -> None:
     config = load("validate", ValidateWeightsConfig, as_key("weights", argv))
     weights = open_weights(Path(config.weights))
-    config = _with_the_runs_data(config, weights, {word.partition("=")[0].partition(".")[0] for word in argv})
+    config = _with_the_runs_data(config, weights, {word.partition("=")[0] for word in argv})
     stores = open_heldout(find_stores(config.corpora, config.data), config.cache)
     if not stores:
         raise RunError(
@@ -100,20 +100,24 @@ def _with_the_runs_data(
     config: ValidateWeightsConfig, weights: Weights, given: set[str]
 ) -> ValidateWeightsConfig:
     """`config` with what the run used, if `weights` are a run's: its precision and, without data=, its data,
-    sequence length and seed."""
+    sequence length and seed. `given`: the keys that were typed; data.sources= chooses among the run's own."""
     if weights.step is None or not (weights.path.parents[1] / "config.yaml").exists():
         return config
     folder = weights.path.parents[1]
     run = read_run_config(folder)
     if config.dtype == "auto":
         config = replace(config, dtype=run.precision)
-    if "data" in given:
+    about_data = {key for key in given if key.partition(".")[0] == "data"}
+    if about_data - {"data.sources"}:
         return config
     own = {"corpora": run.corpora, "seq_len": run.seq_len, "seed": run.seed}
-    config = replace(config, **{key: own[key] for key in own if key not in given})
+    as_run = replace(config, **{key: own[key] for key in own if key not in given})
     # A phase, or a branch, may read sources that data.weights lacks.
-    weighted = run.timeline.needed(config.corpora, inherited(folder))
-    return replace(config, data=replace(run.data, weights=weighted, sources=None))
+    weighted = run.timeline.needed(as_run.corpora, inherited(folder))
+    sources = config.data.sources if about_data else None
+    if sources and not set(sources) <= weighted.keys():
+        return config
+    return replace(as_run, data=replace(run.data, weights=weighted, sources=sources))
 
 
 def _refuse_other_tokenizer(
