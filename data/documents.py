@@ -37,6 +37,8 @@ SCHEMA = pa.schema(
     ]
 )
 _columns = attrgetter(*SCHEMA.names)
+_REPEATED = ["source", "file", "licence"]  # columns whose values repeat
+_as_json = json.JSONEncoder(sort_keys=True, default=str, allow_nan=False).encode
 GROUP_ROWS = 1024  # `read_row` decompresses one row group
 GROUP_BYTES = 16 << 20
 BATCH_ROWS = 64  # rows of a row group held as `Document`s at the same time
@@ -44,7 +46,7 @@ EXCERPT = 300  # characters of a dropped text that a report shows
 FILE_BYTES = 512 << 20  # of text; about a third of that on disk
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen, which would make creating one five times as slow
 class Document:
     """Cleaned text and where it came from; the fields are the Parquet columns, in order."""
 
@@ -75,7 +77,7 @@ class Drop:
     text: str = field(default="", compare=False)  # its beginning, for the report's examples
 
 
-@dataclass(frozen=True)
+@dataclass
 class Record:
     """One entry of an input, before cleaning."""
 
@@ -103,7 +105,7 @@ class Record:
         except UnicodeEncodeError:  # half of a surrogate pair, such as "\ud800" in JSON
             return self.drop("not Unicode")
         try:
-            meta = json.dumps(self.meta, sort_keys=True, default=str, allow_nan=False)
+            meta = _as_json(self.meta)
         except ValueError:
             meta = json.dumps(_finite(self.meta), sort_keys=True, default=str)
         name = f"{source}:{digest.hexdigest()}"
@@ -142,7 +144,7 @@ def write_parts(documents: Iterable[Document], folder: Path, prefix: str = "part
         for group, n_bytes in _groups(documents):
             if writer is None:
                 paths.append(folder / f"{prefix}-{len(paths):05d}.parquet")
-                writer, in_file = pq.ParquetWriter(paths[-1], SCHEMA, compression="zstd"), 0
+                writer, in_file = parquet_writer(paths[-1]), 0
             writer.write_table(_table(group))
             del group  # free it before the next one is made
             in_file += n_bytes
@@ -153,6 +155,12 @@ def write_parts(documents: Iterable[Document], folder: Path, prefix: str = "part
         if writer is not None:
             writer.close()
     return paths
+
+
+def parquet_writer(path: Path) -> pq.ParquetWriter:
+    """A writer of documents' tables. Statistics, and dictionaries of other columns, would only take time."""
+    names: Any = _REPEATED  # pyarrow's types know only a bool
+    return pq.ParquetWriter(path, SCHEMA, compression="zstd", use_dictionary=names, write_statistics=False)
 
 
 def text_files(folder: Path) -> list[Path]:

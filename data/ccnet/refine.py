@@ -27,6 +27,7 @@ from data.progress import Progress
 T = TypeVar("T")
 Facts = dict[str, str | float]  # about a page
 BATCH = 64  # pages
+_as_json = json.JSONEncoder(sort_keys=True).encode
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def _measured(ccnet: CCNet, page: Document, found: Facts, numbers: dict[str, lis
         value = round(perplexity.load(ccnet.folder(), name).perplexity(page.text), 1)
         found["perplexity"] = value
         numbers[name].append(perplexity.tenths(value))
-    return _with_meta(page, found) if found else page
+    return replace(page, meta=_as_json(json.loads(page.meta) | found)) if found else page
 
 
 def _select(
@@ -202,18 +203,17 @@ def _select(
 
 
 def _chosen(ccnet: CCNet, limits: dict[str, tuple[float, float]], page: Document) -> Document | Drop:
-    found: Facts = {}
+    meta = json.loads(page.meta)
     if limits:
-        meta = json.loads(page.meta)
-        found["bucket"] = perplexity.bucket(meta["perplexity"], *limits[meta["language"]])
-        if found["bucket"] == "tail":
+        meta["bucket"] = perplexity.bucket(meta["perplexity"], *limits[meta["language"]])
+        if meta["bucket"] == "tail":
             return _drop(page, "perplexity: tail", f"{meta['perplexity']}")
     if "references" not in ccnet.skip:
         probability = references.probability(page.text, ccnet.references_file)
         if probability < ccnet.min_reference:
             return _drop(page, "unlike Wikipedia's references", f"{probability:.3f}")
-        found["reference"] = round(probability, 4)
-    return _with_meta(page, found) if found else page
+        meta["reference"] = round(probability, 4)
+    return replace(page, meta=_as_json(meta))
 
 
 def _refined(items: Iterator[Document | Drop], before: Path, goal: Path) -> Path:
@@ -231,10 +231,6 @@ def _refined(items: Iterator[Document | Drop], before: Path, goal: Path) -> Path
 def _pages(folder: Path) -> Iterator[Document]:
     for path in folders.matching(folder, "*.parquet"):
         yield from read_documents(path)
-
-
-def _with_meta(page: Document, found: Facts) -> Document:
-    return replace(page, meta=json.dumps(json.loads(page.meta) | found, sort_keys=True))
 
 
 def _drop(page: Document, reason: str, detail: str = "") -> Drop:

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from data import folders
 from data.accounts import BROKEN, Quarantine, Report, account
 from data.dedup import exact, stages
-from data.documents import EXCERPT, Document, Drop, Record, read_documents, write_parts
+from data.documents import EXCERPT, Document, Drop, Record, parquet_writer, read_documents, write_parts
 from data.errors import DataError, PassingError, is_passing, retried
 from data.prepare.plan import Plan, Recipe, Slice
 from data.remote import fetched, named, stamp_now
@@ -180,7 +180,7 @@ def _cleaned(plan: Plan, item: Record | Drop) -> Document | Drop:
     if isinstance(item, Drop):
         return item
     try:
-        with _at_most(plan.seconds):
+        with _AtMost(plan.seconds):
             return plan.recipe.clean(item)
     except MemoryError:
         raise
@@ -194,20 +194,22 @@ class _TooLong(BaseException):
     """Raised inside a recipe; not an Exception, so that none of the recipe's handlers catches it."""
 
 
-@contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
+class _AtMost:
     """Raise _TooLong in the block after this much CPU time; no limit outside the main thread (signals).
 
     CPU time, not wall time, so that a paused or overloaded machine drops no record.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds if threading.current_thread() is threading.main_thread() else 0
+
+    def __enter__(self) -> None:
+        if self._seconds:
+            signal.setitimer(signal.ITIMER_PROF, self._seconds)
+
+    def __exit__(self, *error: object) -> None:
+        if self._seconds:
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _alarm(number: int, frame: object) -> None:
@@ -230,10 +232,7 @@ def _duplicate(document: Document, detail: str) -> Drop:
 
 def _copy_without(path: Path, goal: Path, dropped: Container[int]) -> None:
     first = 0
-    with (
-        pq.ParquetFile(path) as file,
-        pq.ParquetWriter(goal, file.schema_arrow, compression="zstd") as writer,
-    ):
+    with pq.ParquetFile(path) as file, parquet_writer(goal) as writer:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             keep = np.array([first + row not in dropped for row in range(table.num_rows)], bool)
