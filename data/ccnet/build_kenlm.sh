@@ -2,7 +2,7 @@
 # Build KenLM's lmplz and build_binary, which `relama prepare recipe=ccnet-models` runs, into this environment:
 #   bash data/ccnet/build_kenlm.sh [FOLDER]     (FOLDER: where to; default: beside python)
 # Needs cmake, a C++ compiler and Boost (Debian: apt-get install cmake g++ zlib1g-dev libboost-program-options-dev
-# libboost-system-dev libboost-thread-dev libboost-test-dev). About two minutes on one core.
+# libboost-thread-dev libboost-test-dev, and libboost-system-dev if there is one). About two minutes on one core.
 set -euo pipefail
 version=0.3.0
 sum=c4628bb9fb63c8a6f9240035b8b037385cfc404cb72e933cf48878291edac1e8
