@@ -102,11 +102,12 @@ def _refuse_broken(plan: Plan, folder: Path, report: Report, max_broken: float) 
     quarantined, n_inputs = _quarantined(plan, folder), len(plan.stamps)
     n_broken = len(_broken_inputs(quarantined)) if quarantined else 0
     if n_broken > max_broken * n_inputs:
+        first = report.dropped[BROKEN]["examples"][0]
         raise DataError(
             f"{folder}: {n_broken} of {n_inputs} inputs cannot be read to their end, more than "
             f"max_broken={max_broken}; get them again and delete {plan.folder.parent}, or give max_broken=1 "
             "to use their readable part "
-            f"(first: {report.dropped[BROKEN]['examples'][0]['file']}; all: {quarantined})"
+            f"(first: {first['file']}: {' '.join(first['detail'].split())}; all: {quarantined})"
         )
 
 
