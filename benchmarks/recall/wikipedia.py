@@ -12,9 +12,9 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-import mwparserfromhell
+import mwparserfromhell  # pyright: ignore[reportMissingImports]
 from common import SHARED, Figures, report, words
-from mwparserfromhell.nodes import Template
+from mwparserfromhell.nodes import Template  # pyright: ignore[reportMissingImports]
 
 from data.documents import Record
 from data.sources import wikipedia

