@@ -8,7 +8,6 @@ credentials, no such object) is refused at once.
 import errno
 import os
 import random
-import re
 import sys
 import threading
 import time
@@ -18,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 from configs.waiting import AFTER
 from data import remote
-from data.clients import refusals, s3
+from data.clients import pages, refusals, s3
 from data.errors import DataError
 
 PATIENCE = 300.0  # seconds of failures after which a read gives up
@@ -277,12 +276,10 @@ def _refuse_no_folder(url: str) -> None:
     scheme, _, path = url.partition("://")
     if not path.strip("/"):
         raise DataError(f"{url}: names no bucket; expected {scheme}://BUCKET/FOLDER")
-    if page := re.match(
-        r"https?://(?:www\.)?huggingface\.co/((?:datasets/)?[^/]+/[^/]+)/?(?:tree/[^/]+/?)?$", url
-    ):
-        raise DataError(f"{url}: a page about the files; for the files themselves give hf://{page[1]}")
-    if scheme in ("http", "https") and "?" in path:
-        raise DataError(f"{url}: has a query (?…); expected the URL of a folder, whose files are below it")
+    pages.refuse_folder(url)
+    if scheme in ("http", "https") and ("?" in path or pages.file_behind(url) != url):
+        why = "has a query (?…)" if "?" in path else "a page about a file"
+        raise DataError(f"{url}: {why}; expected the URL of a folder, whose files are below it")
 
 
 def _options(package: str | None, scheme: str) -> dict[str, Any]:

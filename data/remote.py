@@ -20,6 +20,7 @@ from configs.interrupts import speaks
 from configs.redact import names_container
 from configs.waiting import waiting
 from data import folders
+from data.clients import pages
 from data.errors import DataError
 
 SCHEMES = ("s3", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "hf")
@@ -40,7 +41,7 @@ _AZURE = "https://storage.azure.com/.default"  # the scope of the requested toke
 _EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "adlfs": "azure"}
 _SIGNED = re.compile(
     r"(?i)[?&](x-amz-signature|x-amz-credential|x-goog-signature|signature|sig|(\w*_)?token|"
-    r"(api|access|secret)?_?key|password|secret)="
+    r"\w*key|password|secret)="
 )
 
 
@@ -61,6 +62,8 @@ def place(path: str) -> Any:
     if not is_remote(path):
         return Path(os.path.expanduser(path))  # Path.expanduser fails if `~name` is no user
     refuse_credentials(path)
+    pages.refuse_folder(path)
+    path = pages.file_behind(path)
     try:
         from upath import UPath
     except ImportError as error:
@@ -118,7 +121,7 @@ def refuse_credentials(url: str) -> None:
         raise DataError(
             f"{plain}: the URL contains a password, token or signature, which the corpus would record; give "
             "the URL without it, and the credentials in the way that the storage's own tools expect (AWS_*, "
-            "HF_TOKEN, ~/.netrc, …)"
+            "HF_TOKEN, ~/.netrc, …), or download the file and give its path"
         )
 
 

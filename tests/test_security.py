@@ -166,6 +166,7 @@ def test_a_source_that_is_a_path_is_refused(name):
         "https://host/dump?X-Amz-Signature=hunter22&a=1",
         "https://host/dump?sig=hunter22",
         "https://host/dump?a=1&access_token=hunter22",
+        "https://www.dropbox.com/scl/fi/a/dump.txt?rlkey=hunter22&dl=1",
         "abfss://me:hunter22@account.dfs.core.windows.net/dump",
         "https://key@account.dfs.core.windows.net/dump",
     ],

@@ -90,6 +90,10 @@ def expected(path: Path, kinds: str) -> DataError:
     if path.exists():
         there = kinds_of([path] if path.is_file() else visible_files(path))
         problem = f"nothing here to read ({there or 'no file'})"
+        if "?" in path.name and not isinstance(path, Path):
+            problem += (
+                f"; a query (?…) hides the kind of file: curl -Lo FILE '{path}' gets it, then give FILE"
+            )
         if links := links_in(path):
             problem += f"; links to folders are not followed ({links[0].name}): give the folder itself"
     elif isinstance(path, Path) and path.is_symlink():

@@ -4,6 +4,8 @@ import gzip
 import http.server
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from data import remote
 from data.cache.config import CacheConfig
+from data.errors import DataError
 from data.main import main
 from data.mixture import DataConfig
 from data.prepare.config import PrepareConfig
@@ -163,17 +166,29 @@ def test_a_name_may_begin_with_a_tilde(capsys):
 
 @pytest.mark.parametrize("typed", ["in", "in/", ""])
 def test_a_folder_that_a_web_server_lists_is_read_with_its_folders(tmp_path, typed):
-    pytest.importorskip("upath", reason="universal-pathlib is not installed (pip install -e '.[data]')")
-    pytest.importorskip("aiohttp", reason="aiohttp is not installed (pip install -e '.[data]')")
     (tmp_path / "in" / "below").mkdir(parents=True)
     (tmp_path / "in" / "below" / "a.jsonl").write_text('{"text": "below"}')
-    handler = partial(_Quiet, directory=str(tmp_path))
+    with _served(tmp_path) as url:
+        (found,) = text.inputs(remote.place(f"{url}/{typed}"))
+    assert str(found) == f"{url}/in/below/a.jsonl"
+
+
+def test_a_query_that_hides_the_kind_of_file_is_named(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "hidden"}')
+    hint = r"a query \(\?…\) hides the kind of file: curl -Lo FILE 'http://.*/a.jsonl\?v=2' gets it"
+    with _served(tmp_path) as url, pytest.raises(DataError, match=hint):
+        text.inputs(remote.place(f"{url}/a.jsonl?v=2"))
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    pytest.importorskip("upath", reason="universal-pathlib is not installed (pip install -e '.[data]')")
+    pytest.importorskip("aiohttp", reason="aiohttp is not installed (pip install -e '.[data]')")
+    handler = partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        (found,) = text.inputs(remote.place(f"{url}/{typed}"))
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-    assert str(found) == f"{url}/in/below/a.jsonl"
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
