@@ -5,7 +5,8 @@ import re
 from data.sources.wikipedia.marks import BREAK, END, GONE, HOLE, SOUND, SUB_END, SUP_END
 
 _OPENING = "([{\"'«„“‘’-–—/*† \xa0"
-_ENDING = ".!?:;"
+_ENDING = ".!?;"
+_FOLLOWING = ",.;:!?)]}»”“\"'’-–—([{/+%°=×…"  # characters of a sentence that may follow its words
 _CLOSING = f".,!?:;)]}}»”%°{END}"
 _MARKS = re.compile(f"[{SUP_END}{SUB_END}{BREAK}{GONE}{HOLE}{SOUND}]+")
 _LIST = " \t*#:;'"  # characters that may precede a line's first word
@@ -18,15 +19,17 @@ def continues_sentence(before: str, text: str, after: str) -> bool:
     """
     left, right = before.lstrip(_LIST), after.lstrip(" '")
     begins_lower = right[:1].islower() and after[:1] in " '"
+    if before.endswith("''") and after.startswith("''"):  # no note or box is in italics or bold
+        return True
     if not any(map(str.isalnum, left)):
-        return begins_lower
+        return begins_lower or (after[:1] == "," and any(map(str.isalpha, text)))
     if left[-1].isalpha():  # within a word, such as the mark of a stressed vowel
         return text.isalpha() and len(text) < 4 and after[:1].isalpha()
     if left[-1] not in _OPENING:
         return False
     if left.rstrip(" '")[-1:] in _ENDING and not in_brackets(before):
         return begins_lower
-    return bool(right) and (right[0].isalnum() or right[0] in ",.;:!?)]}»”“\"'’-–—([{")
+    return bool(right) and (right[0].isalnum() or right[0] in _FOLLOWING)
 
 
 def follows_word(before: str) -> bool:

@@ -155,9 +155,10 @@ def date_in(positional: list[str], language: str) -> str | None:
 
 def era(name: str, positional: list[str]) -> str | None:
     """{{v. Chr.}}: the era, after a year if there is one; None if the name does not abbreviate an era."""
-    if "." not in name:
+    key = re.sub(r"[\s.\-]", "", name.lower())
+    if "." not in name and (len(key) < 3 or name.isupper()):  # {{не}} may be a word
         return None
-    shown = _ERAS.get(re.sub(r"[\s.\-]", "", name.lower()))
+    shown = _ERAS.get(key)
     return " ".join(filter(None, [*positional[:1], shown])) if shown else None
 
 

@@ -14,7 +14,7 @@ _ROMAN += ((10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
 _CODES = {
     "AUD", "BGN", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HRK",
     "HUF", "ILS", "INR", "ISK", "JPY", "KRW", "MXN", "NOK", "NZD", "PLN", "RON", "RSD",
-    "RUB", "SEK", "SGD", "THB", "TRY", "UAH", "USD", "ZAR",
+    "ROL", "RUB", "SEK", "SGD", "THB", "TRY", "UAH", "USD", "ZAR",
     "AED", "AFN", "AMD", "ARS", "AZN", "BAM", "BDT", "BHD", "BOB", "BYN", "CLP", "COP", "CRC", "CUP", "DEM",
     "DOP", "DZD", "EGP", "ETB", "FRF", "GEL", "GHS", "IDR", "IQD", "IRR", "ITL", "JMD", "JOD", "KES", "KWD",
     "KZT", "LBP", "LKR", "MAD", "MDL", "MKD", "MMK", "MNT", "MYR", "NGN", "NPR", "PEN", "PHP", "PKR", "QAR",
@@ -25,23 +25,30 @@ _SCALES = {"k": " thousand", "l": " lakh", "c": " crore", "m": " million", "b": 
 _SCALES |= {"lc": " lakh crore"}
 _SIGNS = "$€£¥₽₴₹₩₪₺฿₫₱"
 _UNIT = re.compile(
-    r"(?:ft|mi|yd|lb|oz|mph|hp|[kcmdh]?m|[km]?g|[mhc]?l|t|ha|k?w|k?cal|km/h|m/s|[ксд]?м|мм|к?г|т|га|л|км/[чгh]|м/с)[23²³]?|%|‰|°[cf]?|ºc"
+    r"(?:ft|mi|yd|lb|oz|mph|hp|[kcmdh]?m|[km]?g|[mhc]?l|t|ha|k?w|k?cal|km/h|m/s|[ксд]?м|мм|к?г|т|га|л|км/[чгh]|м/с|дка)[23²³]?|%|‰|°[cf]?|ºc"
+    r"|[лк]\. ?с\."  # horsepower
 )
+# {{m n.p.m.|250}}, {{m ü. M.|250}}: meters above the level of the sea, as abbreviated in a language
+_ABOVE_SEA = re.compile(r"[mм]\.? ?(?:[^\W\d_]{1,4}\. ?){2,4}[^\W\d_]{0,3}")
 _CONVERSION = re.compile(r"(\S+) (?:to|para|in|naar|till|til|do|на|в|у|a|en) \S+")
 _MONEY = {"zł", "kč", "ft", "lei", "kr", "kr.", "kn", "лв", "лв.", "грн", "руб", "руб.", "дин", "рсд", "тг"}
+_MONEY |= {"евро", "євро", "евра", "долар", "доллар"}
 _NOUN = re.compile(
-    r"(?:\w+ )?(?:dollar|pound|franc|rupee|yen|yuan|won|peso|rand|naira|baht|dinar|dirham|shilling|taka|lira"
-    r"|rupiah|ringgit|rial|riyal|mark|zloty|koruna|forint|krone|krona|hryvnia|livre|libra|lire)s?"
+    r"(?:\w+ )?(?:dollar|dólare?|dolar|pound|franc|rupee|yen|yuan|won|peso|rand|naira|baht|dinar|dirham"
+    r"|shilling|taka|lira|rupiah|ringgit|rial|riyal|mark|zloty|koruna|forint|krone|krona|hryvnia|livre|libra|lire)s?"
 )
-_AMOUNTS = {"млн", "млрд", "тыс.", "тис.", "тыс", "mln", "mld", "mio"}
+_AMOUNTS = {"млн", "млрд", "тыс.", "тис.", "тыс", "mln", "mld", "mio", "mio.", "mrd", "mrd."}
 _NUMBER_SIGNS = {"§", "§§", "n°", "nº", "n.º", "n.°", "№", "nr.", "č.", "br."}
 _DOLLARS = re.compile(r"[A-Z]{1,3}[$£¥]")
+_PLAIN = re.compile(r"[-+]?\d[\d,]{0,30}(?:\.\d{1,30})?", re.ASCII)
 _FIGURE = re.compile(r"[-+−±~≈]?\d[\d\s.,  –-]*(?:\s[^\W\d_]{3,8}\.?)?")
 
 
 def of_its_name(name: str, positional: list[str]) -> str | None:
     """What {{km|5}}, {{EUR|5}}, {{€|5}} or {{m to ft|5}} shows; None if the name is not a unit."""
     key = name.lower()
+    if _ABOVE_SEA.fullmatch(name[:1].lower() + name[1:]):
+        return " ".join([*positional[:1], name[:1].lower() + name[1:]])
     if not positional and _UNIT.fullmatch(key) and not key.isalpha():  # {{km2}}, {{km/h}}
         return _unit(name)
     if not positional or not _FIGURE.fullmatch(positional[0]):
@@ -91,25 +98,28 @@ def roman(positional: list[str], named: dict[str, str]) -> str:
 def percentage(positional: list[str], named: dict[str, str]) -> str:
     """{{percentage|1|8|1}}: 12.5%."""
     part, whole, digits = [*positional, "", "", ""][:3]
-    try:
-        share = 100 * float(part.replace(",", "")) / float(whole.replace(",", ""))
-    except (ValueError, ZeroDivisionError):
+    some, total = _plain(part), _plain(whole)
+    if some is None or not total:
         return f"{part}/{whole}".strip("/")
+    share = 100 * some / total
     return f"{share:.{min(int(digits[:9]), 9) if digits.isdecimal() else 0}f}%"
 
 
 def winning_percentage(positional: list[str], named: dict[str, str]) -> str:
     """{{winning percentage|30|20}}: .600; the third argument counts ties, which are half a win."""
-    try:
-        wins, losses, ties = (float(part or 0) for part in [*positional, "", "", ""][:3])
-        share = (wins + ties / 2) / (wins + losses + ties)
-    except (ValueError, ZeroDivisionError):
+    wins, losses, ties = (_plain(part or "0") for part in [*positional, "", "", ""][:3])
+    if wins is None or losses is None or ties is None or not wins + losses + ties:
         return HOLE
-    return f"{share:.3f}".removeprefix("0")
+    return f"{(wins + ties / 2) / (wins + losses + ties):.3f}".removeprefix("0")
+
+
+def _plain(figure: str) -> float | None:
+    """The value of a plain figure, such as 1,234.5; None for any other text, as Python also reads `nan`."""
+    return float(figure.replace(",", "")) if _PLAIN.fullmatch(figure) else None
 
 
 def _dates(positional: list[str]) -> list[date]:
-    """The dates of `1950|5|1|2000|4|30`, `1950-05-01|…` or `1 May 1950|…`."""
+    """The dates of `1950|5|1|2000|4|30`, `1|5|1950|30|4|2000`, `1950-05-01|…` or `1 May 1950|…`."""
     parts = [part for part in positional if part]
     if len(parts) >= 6 and all(part.isdecimal() for part in parts[:6]):
         parts = ["-".join(parts[start : start + 3]) for start in (0, 3)]
@@ -120,6 +130,8 @@ def _dates(positional: list[str]) -> list[date]:
         if len(numbers) == 2 and words and words[0] in _MONTHS:
             day, year = numbers
             numbers = [year, _MONTHS.index(words[0]) + 1, day]
+        if len(numbers) == 3 and numbers[2] > 31:
+            numbers.reverse()
         try:
             found.append(date(*numbers[:3]))
         except (TypeError, ValueError):

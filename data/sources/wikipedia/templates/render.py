@@ -13,7 +13,7 @@ from data.sources.wikipedia.templates.countries import flag_rules, named_country
 from data.sources.wikipedia.templates.functions import evaluated
 from data.sources.wikipedia.templates.languages import common
 from data.sources.wikipedia.templates.patterns import Rule, Rules, compiled, drop, dropped
-from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship
+from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship, quotation
 from data.sources.wikipedia.templates.unknown import running_text, shown_by_name
 
 _COMMON = dropped(common.DROPPED) | compiled(common.TABLE, FUNCTIONS)
@@ -35,6 +35,8 @@ _NOTE = re.compile(
     r"|карт|основ|главн",
     re.IGNORECASE,
 )
+# {{citat bloc}}, but not {{citat behövs}}.
+_QUOTATION = re.compile(r"cit(?:a(?!r)|á[tc])(?!.*(?:need|behöv|nodig|nødv|mangl|n[eé]ces|reque))")
 _NAMESPACE = re.compile(
     r"(?<!\s)\s*+(?:template|vorlage|modèle|plantilla|plantilla|predefinição|format|sjabloon|mall|skabelon|szablon|šablona"
     r"|predložak|predloga|sablon|шаблон|msg)\s*+:\s*+",
@@ -97,7 +99,9 @@ class Templates:
             return value
         if (shown := shown_by_name(name, arguments, self._language)) is not None:
             return shown
-        return Rendered.DROPPED if _NOTE.match(key) else Rendered.UNKNOWN
+        if not _NOTE.match(key):
+            return Rendered.UNKNOWN
+        return (_QUOTATION.match(key) and quotation(*split(arguments))) or Rendered.DROPPED
 
     def running_text(self, name: str, arguments: list[str]) -> str:
         """What an unknown template shows where it is part of a sentence; "" if that cannot be known."""

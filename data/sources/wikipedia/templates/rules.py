@@ -13,6 +13,8 @@ from data.sources.wikipedia.templates.arguments import text
 from data.sources.wikipedia.templates.patterns import Rule
 
 _OF_REFERENCES = {"title", "last", "last1", "author", "author1", "url", "titre", "year", "journal"}
+_OF_REFERENCES |= {"título", "titulo", "títol", "titolo", "titlu", "titel", "autor", "apellido", "apellidos"}
+_OF_REFERENCES |= {"cognom", "cognome", "nume", "año", "anno", "any", "an", "autore", "auteur", "nom"}
 _CHEMICAL_SIGNS = {"<->": "⇌", "->": "→", "*": "·", "\\s": "−", "\\d": "=", "\\t": "≡"}  # of {{chem2}}
 _CHARGE = re.compile(r"\((\d*[-+−–])\)")
 _RAISED, _LOWERED = re.compile(r"\^\{([^{}]*)\}"), re.compile(r"_\{([^{}]*)\}")
@@ -22,6 +24,12 @@ _CODE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)?")  # of a language
 def citation(positional: list[str], named: dict[str, str]) -> str | None:
     """A quotation; a reference, which names a title or an author, is dropped."""
     return None if named.keys() & _OF_REFERENCES else text(positional, named)
+
+
+def quotation(positional: list[str], named: dict[str, str]) -> str | None:
+    """The quotation of {{cita textual|…}}; as `citation`, but fewer than four words are an author's name."""
+    content = positional[0] if positional else ""
+    return citation([content], named) if len(content.split()) > 3 else None
 
 
 def nihongo(positional: list[str], named: dict[str, str]) -> str | None:

@@ -27,8 +27,10 @@ _SETTING = re.compile(
 )  # a language, a color, an address
 _SENTENCE = re.compile(r"\S*+\s.*[.!?]", re.DOTALL)
 _VERSE = re.compile(r"\d{1,3}[:,]\s?\d{1,3}(?:[-–]\d{1,3})?")
-# {{XIX wiek}}, {{19. století}}, {{XIV}}
-_NUMBERED = re.compile(r"(?:\d{1,4}|[IVXLC]{1,7})(?:\.|[^\W\d_]{1,3})?(?: [^\W\d_][\w.]*){1,3}|[IVX]{2,6}")
+# {{XIX wiek}}, {{19. století}}, {{XIV}}, {{1.er}}
+_NUMBERED = re.compile(
+    r"(?:\d{1,4}|[IVXLC]{1,7})(?:\.|[^\W\d_]{1,3})?(?: [^\W\d_][\w.]*){1,3}|[IVX]{2,6}|\d{1,3}\.?(?:[ºª]|er)"
+)
 _ABBREVIATION = re.compile(r"(?:[^\W\d_]{1,5}(?:-[^\W\d_]{1,5})?\.[ -]?){1,4}")  # {{etc.}}
 _SIGNS = ("§", "†", "‡")
 _THREE_FORMS = ("ru", "uk", "pl", "sr", "hr", "cs", "bg")  # languages whose nouns change after numbers

@@ -43,7 +43,8 @@ korean | lang-ko | ko-hhrm | 한국어 → @korean
 # Text side by side.
 ce | angbr | angle bracket | hsp → {*:}
 gaps → [{lhs} = ]{*:}[×{base=10}^{e}][ {u}]
-keypress | key press → {*:+}
+keypress | key press | taste | touche | tecla | tasto | klawisz | klávesa | toets | tangent | tast | tipka
+| tastă | billentyű | клавиша | клавіша | клавиш → {*:+}
 hlist | ubl | unbulleted list | csl | comma separated entries | vunblist → {*:, }
 linktext → @linked words
 sortname → {1-2: }
@@ -124,7 +125,7 @@ e | esp | e10 → [×10^{1}]
 € | euro → [{1} ]€
 bible | biblia | bíblia | bibel | bibbia | bijbel | bibelvers | bibelref | bibleverse | bibleref
 | библия | біблія | bibliai hely | biblie | biblija | библија | sveto pismo → @verse
-roman | roman numeral → @roman
+roman | roman numeral | número romano | numero romano → @roman
 circa | ca. | c. | ca → ca. {1}[–{2}]
 coord → @coordinates
 # The word for a ship in the languages that have such a template.
@@ -137,9 +138,9 @@ citation needed | cn | fact | when | who | which | clarify | by whom | by whom? 
 # Computed from data that a dump does not hold.
 inflation | inflación | inflação | inflació | inflazione | inflatie | inflacja | inflace | infláció | inflație
 | инфляция | ewz | ewd | ewr | ewt | metadaten * | население | населення | población actual
-| población | população | population | befolkning | age | alter | edad | edat | età | idade | leeftijd | ålder
-| alder | wiek | věk | dob | starost | életkor | возраст | вік | възраст | старост | vârstă
-| âge | calcolo età | число лет | invoke → @missing
+| población | população | population | befolkning | âge | calcolo età | число лет | invoke → @missing
+age | alter | edad | edat | età | idade | leeftijd | ålder | alder | wiek | věk | dob | starost | életkor
+| возраст | вік | възраст | старост | vârstă → @age
 """
 
 # Prefixes of ships' names; their case counts.

@@ -140,7 +140,7 @@ currency → @currency
 percentage | pct → @percentage
 age | age in years | age-years → @age
 ayd | age in years and days → @years and days
-un population → @missing
+un population | time ago → @missing
 decade | decade link → @decade
 winpct | winning percentage → @winning percentage
 bbl to t → {1} barrels

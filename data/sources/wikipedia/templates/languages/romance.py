@@ -27,6 +27,7 @@ ord → @spanish ordinal
 c. | circa → c. {1}
 cita necesaria → @wrapped
 nº | n.º | num → n.º[ {1}]
+msnm → [{1} ]m s. n. m.
 convertir → @convert
 enlace interlingüístico → {1}
 nihongo → @nihongo
@@ -34,18 +35,19 @@ exp → @raised
 subíndice → @lowered
 """
 SPANISH_DROPPED = """
-cita libro | cita web | cita publicación | cita noticia | cita * | bandera | geodatos | listaref
+cita libro | cita web | cita publicación | cita noticia | bandera | geodatos | listaref
 | ap | vt | an | véase también | artículo principal | referencias | otros usos | redirige aquí | esbozo
-| ficha de * | control de autoridades | commonscat | ancla | edad | refn | harvnp | obra citada
+| ficha de * | control de autoridades | commonscat | ancla | refn | harvnp | obra citada
 | desambiguación | artículo destacado | artículo bueno | clear | imprecisión | en desarrollo | traducido ref
 | portal | sucesión | mapa de localización* | demostrada | wikificar
 """
 
 CATALAN = """
-nowrap | versaleta | romanes | cita | lang-* | sc | afi | ipa
+nowrap | versaleta | cita | lang-* | sc | afi | ipa
 → @text
 lang | idioma | llengua → @second
 unitats | unitat | xifra | nombre | format nombre → @units
+romanes → @roman
 segle → segle {1}[ {2}]
 cn | citació necessària | cal citació | font? | ref? | aclarir | qui? | quan? → @wrapped
 ac | a.c. → [{1} ]aC
@@ -60,7 +62,8 @@ ref-llibre | ref-web | ref-publicació | ref-notícia | ref-* | bandera | refer�
 
 ITALIAN = """
 tutto attaccato | ta | maiuscoletto | sc | nowrap | citazione | quote | ipa | lang-*
-| romano | poem | greco | abbr | smaller → @text
+| poem | greco | abbr | smaller → @text
+romano → @roman
 lang | colore → @second
 m | unità → @value and units
 senza fonte | citazione necessaria | cn | chiarire | quando | chi | sf | da chi | non chiaro | fc → @wrapped
@@ -77,8 +80,8 @@ calcio | basket | rugby → {1}
 euro → €[ {1}]
 """
 ITALIAN_DROPPED = """
-cita | cita libro | cita web | cita * | bandiera | band | vedi anche | nota disambigua | portale
-| controllo di autorità | interprogetto | note | collegamenti esterni | citazione * | s | f | w | p | lingue
+cita | cita libro | cita web | bandiera | band | vedi anche | nota disambigua | portale
+| controllo di autorità | interprogetto | note | collegamenti esterni | s | f | w | p | lingue
 | it | en | thesaurus * | sinottico | disambigua | torna a | div col | references | tnt | senzafonte | nd
 | clear | nf | nb | infobox * | simbolo
 """
@@ -124,11 +127,11 @@ unitate → @units
 ill-wd → @labeled item
 secol | secolul → secolul {1}
 cca → cca {1}
-î.hr. | îhr | î.e.n. → [{1} ]î.Hr.
+î.hr. | îhr → [{1} ]î.Hr.
 d.hr. | dhr → [{1} ]d.Hr.
 """
 ROMANIAN_DROPPED = """
-citat web | citat carte | citat * | articol principal | vezi și | listănote | informații bibliotecare
+citat web | citat carte | articol principal | vezi și | listănote | informații bibliotecare
 | control de autoritate | commonscat | ciot* | infocaseta * | infobox * | dezambiguizare | steag
 | drapel | referințe | notă | clear
 """
