@@ -76,7 +76,7 @@ CASES = [
     ("en", "* Of words.\n* {{xyz rule|8}}, that defines it", "- Of words.\n- that defines it"),
     ("en", "He had a {{winpct|1,000|500}} record and {{winpct|5|0}}.", "He had a .667 record and 1.000."),
     ("en", "He had a {{winpct|nan|5}} record and {{winpct|inf|1}}.", "He had a record and."),
-    ("en", "It is {{percentage|1|8|1}}, {{percentage|n/a|nan}}.", "It is 12.5%, n/a/nan."),
+    ("en", "It is {{percentage|1|8|1}}, {{percentage|nan|8}}.", "It is 12.5%, nan/8."),
     ("en", "It was {{time ago|2000}} then.", "It was then."),
     ("sr", "-{Ниш}- је -{sr-ec:град; sr-el:grad}- ту.", "Ниш је град ту."),
 ]
