@@ -124,7 +124,9 @@ def split_lines(text: str) -> list[str]:
     for line, following in zip(source, [*source[1:], ""]):
         in_code = line[:1] == " " and not in_rows and (in_code or _begins_code(line, following))
         shown = line[1:].rstrip() if in_code else ""
-        line = line.strip()
+        is_rule = line.startswith("----")  # a line across the page; what follows begins a paragraph
+        line = (line.lstrip("-") if is_rule else line).strip()
+        blank = blank or is_rule
         if not line or (not line.strip("-") and not in_code):
             blank = True
             continue

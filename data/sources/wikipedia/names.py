@@ -14,6 +14,7 @@ FILES = words(
     fişier imagine файл изображение картинка датотека слика зображення медия медиа
     """
 )
+MEDIA = words("media медия медиа")  # links to a file itself, not pictures
 CATEGORIES = words(
     """
     category kategori categoria kategorie categoría catégorie kategorija kategória categorie kategoria
@@ -66,17 +67,19 @@ INLINE = words(
 
 @dataclass(frozen=True)
 class Namespaces:
-    """Lower-case prefixes of links that leave no text."""
+    """Lower-case prefixes of links that leave no text (those to media do if they have a label)."""
 
     files: frozenset[str] = FILES
     categories: frozenset[str] = CATEGORIES
+    media: frozenset[str] = MEDIA
 
     @classmethod
     def of(cls, names: dict[int, str]) -> "Namespaces":
         """The usual names, and those in a dump's siteinfo (number → name)."""
-        files = {prefix_of(names[key]) for key in (-2, 6) if names.get(key)}
-        categories = {prefix_of(names[14])} if names.get(14) else set()
-        return cls(FILES | files, CATEGORIES | categories)
+        media, files, categories = (
+            {prefix_of(names[key])} if names.get(key) else set() for key in (-2, 6, 14)
+        )
+        return cls(FILES | files | media, CATEGORIES | categories, MEDIA | media)
 
 
 def prefix_of(name: str) -> str:

@@ -13,6 +13,7 @@ from data.sources.wikipedia.names import DROPPED, FORMULAS, VERBATIM
 _OPAQUE = re.compile(
     rf"<!--|<({'|'.join(sorted({*VERBATIM, *FORMULAS, *DROPPED}))})(?![\w-])([^<>]*)>", re.IGNORECASE
 )
+_NOWIKI, _NOWIKI_END = re.compile("</?nowiki>", re.IGNORECASE), re.compile("</nowiki>", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+−–]?\d+")
 _PLACE = re.compile(rf"{KEPT}(\d+){END}")
 
@@ -54,6 +55,8 @@ def _content(name: str, content: str) -> str:
     if name not in VERBATIM:
         return ""
     content = content if name == "nowiki" else content.strip("\n")
+    if name == "pre" and _NOWIKI_END.search(content):
+        content = _NOWIKI.sub("", content).strip("\n")
     return html.unescape(content) if "&" in content and name in ("nowiki", "pre") else content
 
 

@@ -7,6 +7,8 @@ and templates is bounded.
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
+from urllib.parse import unquote
 
 from data.sources.wikipedia.marks import (
     BREAK,
@@ -31,7 +33,7 @@ _PROTOCOL = (
 )
 _MARK = re.compile(
     r"\{\{+|\{\||\|\}+|\}\}+|\|"
-    rf"|\[+(?:(?P<url>(?i:{_PROTOCOL})[^\s\[\]<>\"|]*)[^\S\n]*)?"
+    rf"|\[+(?:(?P<url>(?i:{_PROTOCOL})[^\s\[\]<>\"|']*(?:'(?!')[^\s\[\]<>\"|']*)*)[^\S\n]*)?"
     r"|\]+"
     r"|<(?P<close>/?)(?P<tag>[a-zA-Z][a-zA-Z0-9]*)(?![\w:@.-])[^<>]*>"
 )
@@ -43,6 +45,7 @@ _SCRIPTS = {"sup": (SUP, SUP_END), "sub": (SUB, SUB_END)}
 _HEADING = 300  # most characters of a heading on either side of a tag in it
 _FRACTION = re.compile(r"\d{1,3}/\d{1,3}")
 _COPIES = 50  # most times that nested templates and links may copy each of the page's characters, on average
+_LIST_MARKS = ("*", "#", ":", ";")
 _PIPE_TRICK = re.compile(r"\A(?:[^:]{1,40}:)?(.*?)(?: ?\([^()]*\)|,.*)?\Z", re.DOTALL)
 
 
@@ -294,13 +297,17 @@ class Page:
         target = "".join(out[start : bounds[0] - 1 if bounds else len(out)])
         prefix, colon, _ = target.partition(":")
         prefix = prefix_of(prefix) if colon and len(prefix) < 60 else ""
-        if prefix and target[:1] != ":" and (self._is_file(prefix) or prefix in LANGUAGES):
+        has_no_text = self._is_file(prefix) or prefix in LANGUAGES
+        if prefix in self._namespaces.media and bounds:  # in brackets: "(listen)"
+            has_no_text = in_brackets(self._before(start))
+        if prefix and target[:1] != ":" and has_no_text:
             self._replace(start, GONE)
         elif "\n" in target:  # brackets around something else
             return
         elif not bounds:
             shown, bar, label = target.partition("|")  # a bar from {{!}}
-            self._show_label(start, label if bar else shown.lstrip(": ") if shown[:1] == ":" else shown)
+            title = shown.lstrip(": ") if shown[:1] == ":" else shown
+            self._show_label(start, label if bar else _decoded(title) if "%" in title else title)
         else:
             self._copies -= sum(map(len, out[bounds[0] :]))
             label = "".join(out[bounds[0] :]) if self._copies >= 0 else ""
@@ -315,6 +322,8 @@ class Page:
         """Show a label; as in MediaWiki, its apostrophes are read separately from those of its line."""
         if "'" in label:
             label = literal_apostrophes(line_without_quotes(label))
+        if label[:1] in _LIST_MARKS:  # [[#Notes]] begins no list item
+            label = BREAK + label
         del self._out[start:]
         self._out.append(literal_equals(label) if self._open[_TEMPLATE] else label)
 
@@ -349,6 +358,14 @@ def _begins_line(text: str, place: int) -> bool:
     """Whether only indentation and list marks come before this place on its line."""
     line = text.rfind("\n", max(0, place - 40), place) + 1
     return (line > 0 or place < 40) and not text[line:place].strip(" \t:;*#")
+
+
+def _decoded(title: str) -> str:
+    """A title whose characters are escaped as in an address; unchanged if it is none."""
+    with suppress(UnicodeDecodeError):
+        decoded = unquote(title, errors="strict")
+        return decoded if decoded.isprintable() else title
+    return title
 
 
 def _in_variant(text: str, place: int) -> bool:

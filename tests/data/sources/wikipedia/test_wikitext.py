@@ -48,6 +48,18 @@ CASES = {
     "paragraphs with a space": (" a  b\n\n c\n* d\n * e", "a b\n\nc\n- d\n- e"),
     "indented markup": ("<div>\n  <p>a  b</p>\n  <p>c</p>\n</div>", "a b\n\nc"),
     "tags": ("H<sub>2</sub>O<br/>a <span style='b'>c</span> <x@y.z> 1 < 2 > 0", "H2O\na c <x@y.z> 1 < 2 > 0"),
+    "code with nowiki": ("<pre><nowiki>\n[[a]] <b>\n</nowiki></pre><pre><nowiki></pre>", "[[a]] <b><nowiki>"),
+    "links to media": (
+        "The [[Media:a.pdf|report]] on Köln ([[Media:b.ogg|listen]]) [[media:c.ogg]] is long.",
+        "The report on Köln is long.",
+    ),
+    "a label like a list item": ("[[#Notes]]\n[[*a]]\n[[b|;c]]", "#Notes\n*a\n;c"),
+    "escaped titles": (
+        "[[100%25 a]] [[Caf%C3%A9]] [[100% b]] [[%FF]] [[a%0Ab]]",
+        "100% a Café 100% b %FF a%0Ab",
+    ),
+    "an address that ends in italics": ("[http://a.b/c''D'' e] [//a.b/c'd f]", "D e f"),
+    "rules": ("a\n----b\n-----\nc ----d", "a\n\nb\n\nc ----d"),
     "galleries": ("a\n<gallery>\nFile:b.jpg|c\n</gallery>\nd", "a\n\nd"),
     "magic words": ("__NOTOC__ a __init__ __БЕЗСЪДЪРЖАНИЕ__ __БЕЗ_ОГЛ__ __a_b__", "a __init__ __a_b__"),
     "entities": ("a&nbsp;b &amp;lt; &#956; &hearts; AT&T &lt;ref&gt; &bogus; &#xD800;", None),
