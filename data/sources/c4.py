@@ -21,7 +21,8 @@ def inputs(path: Path) -> list[Path]:
     """The files to read; in a folder, all but C4's validation files, which may have a folder of their own."""
     if path.is_file() and rows.has_rows(path):
         return [path]
-    found = [file for file in rows.files_in(path) if "validation" not in str(file.relative_to(path))]
+    files = filter(rows.are_rows, rows.visible_files(path))
+    found = [file for file in files if "validation" not in str(file.relative_to(path))]
     if not found:
         raise rows.expected(path, _INPUT)
     return found

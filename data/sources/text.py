@@ -9,6 +9,7 @@ import ast
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from data.documents import Document, Drop, Record
@@ -21,6 +22,8 @@ DUPLICATES = "exact"
 _COLUMNS = ("text", "content", "raw_content")  # the last is RedPajama-V2's
 _PLAIN = tuple(kind + pack for kind in (".txt", ".md") for pack in ("", *rows.COMPRESSIONS))
 _MAX_LITERAL = 64 << 10  # characters of a Python literal: its syntax tree takes a thousand times as much
+_FIRST = 100  # rows that show whether a file has a text
+_NOTES = ("readme", "license", "licence", "copying", "notice", "changelog", "citation", "requirements")
 _INPUT = (
     "JSON lines or arrays (.jsonl, .json), .csv, .tsv, .txt, .md (also .gz, .bz2, .xz, .zst), .parquet, "
     ".arrow, or a folder of these"
@@ -28,7 +31,10 @@ _INPUT = (
 
 
 def inputs(path: Path) -> list[Path]:
-    """The files to read. In a folder with rows of text, .txt, .md and other .csv files only describe them."""
+    """The files to read. In a folder with rows of text, .txt, .md and other .csv files only describe them.
+
+    Beside texts, JSON without a text (package.json) describes the folder; only there is it looked into.
+    """
     if path.is_file() and delimited.is_delimited(path):
         if not _has_text(path):
             raise _without_text(path)
@@ -36,24 +42,36 @@ def inputs(path: Path) -> list[Path]:
     if path.is_file() and (rows.has_rows(path) or _is_plain(path)):
         return [path]
     files = rows.visible_files(path)
+    plain = [file for file in files if _is_plain(file)]
     tables = [file for file in files if delimited.is_delimited(file) and _has_text(file)]
-    found = sorted([*rows.files_in(path), *tables]) or [file for file in files if _is_plain(file)]
-    if not found:
-        other = next(filter(delimited.is_delimited, files), None)
-        raise _without_text(other) if other else rows.expected(path, _INPUT)
-    return found
+    found = sorted([*filter(rows.are_rows, files), *tables])
+    is_described = all(file.name.lower().startswith(_NOTES) for file in plain)
+    if found and (is_described or tables or any(map(_may_have_text, found))):
+        return found
+    other = next(filter(delimited.is_delimited, files), None)
+    if other and is_described:
+        raise _without_text(other)
+    if not plain:
+        raise rows.expected(path, _INPUT)
+    return plain
 
 
 def left_out(path: Path) -> str | None:
     """What a folder holds besides `inputs`, in a sentence; None if it holds nothing else."""
-    if path.is_file():
-        return None
     taken = set(inputs(path))
+    if path in taken:
+        return None
     others = [file for file in rows.visible_files(path) if file not in taken and file.name not in rows.ABOUT]
     if not others:
         return None
-    plain = "; .txt and .md beside rows of text only describe them: to read them, give them as another source"
-    return f"{path}: not read: {rows.kinds_of(others)}{plain if any(map(_is_plain, others)) else ''}"
+    why = ""
+    if any(map(_is_plain, others)):
+        why = (
+            "; .txt and .md beside rows of text only describe them: to read them, give them as another source"
+        )
+    elif any(map(rows.are_rows, others)):
+        why = f"; the rows have no column {' or '.join(_COLUMNS)}"
+    return f"{path}: not read: {rows.kinds_of(others)}{why}"
 
 
 def read(path: Path) -> Iterator[Record | Drop]:
@@ -163,10 +181,27 @@ def _opened(value: object) -> object:
 
 
 def _has_text(path: Path) -> bool:
+    """Whether CSV has a column of text. Raises DataError if it has two of the same name."""
     try:
-        return any(name.strip().lower() in _COLUMNS for name in delimited.columns(path))
+        found = [name for name in delimited.columns(path) if name.lower() in _COLUMNS]
     except rows.UNREADABLE:
         return True  # reading it will report what is wrong
+    if len(set(found)) < len(found):
+        raise DataError(
+            f"input={path}: two columns of the same name could be the text: {', '.join(found)}; rename one"
+        )
+    return bool(found)
+
+
+def _may_have_text(path: Path) -> bool:
+    """Whether a file's first rows have a text. True if they cannot be read: reading all will report why."""
+    if not rows.is_json(path):
+        return True
+    try:
+        first = list(islice(rows.read_rows(path), _FIRST))
+    except (*rows.UNREADABLE, limits.TooLarge):
+        return True
+    return any(isinstance(row, Drop) or _text(row[1]) is not None for row in first)
 
 
 def _without_text(path: Path) -> DataError:

@@ -146,12 +146,13 @@ class Recoded(io.RawIOBase):
 
 
 def for_arrow(path: Path) -> str | BinaryIO:
-    """What Arrow can open: the path, or the open file if the path is not UTF-8, as Arrow requires."""
+    """What Arrow can open: the path, or the open file if it is remote or not UTF-8, as Arrow requires."""
     try:
-        str(path).encode()
+        if isinstance(path, Path) and str(path).encode():
+            return str(path)
     except UnicodeEncodeError:
-        return path.open("rb")
-    return str(path)
+        pass
+    return path.open("rb")
 
 
 def encoding_of(beginning: bytes) -> str:

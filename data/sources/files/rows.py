@@ -51,9 +51,14 @@ def has_rows(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def files_in(folder: Path) -> list[Path]:
-    """All files of rows under a folder, sorted, without hidden ones."""
-    return [path for path in visible_files(folder) if has_rows(path) and path.name not in ABOUT]
+def is_json(path: Path) -> bool:
+    """Whether the file has a suffix of JSON."""
+    return path.name.lower().endswith(_LINES)
+
+
+def are_rows(path: Path) -> bool:
+    """Whether a file in a folder has rows, and is not one that describes a saved dataset."""
+    return has_rows(path) and path.name not in ABOUT
 
 
 def visible_files(folder: Path) -> list[Path]:

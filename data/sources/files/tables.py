@@ -66,7 +66,9 @@ def arrow_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
 def _rows(
     path: Path, first: int, batch: pa.RecordBatch, expansion: Expansion
 ) -> Iterator[tuple[int, dict] | Drop]:
-    limit = limits.record_bytes()
+    limit, names = limits.record_bytes(), batch.schema.names
+    if len(set(names)) < len(names):
+        raise pa.ArrowInvalid(f"two columns of the same name ({', '.join(names)}); rename one")
     for start in range(0, batch.num_rows, _ROWS):
         part = batch.slice(start, _ROWS)
         is_dictionary = any(pa.types.is_dictionary(kind) for kind in part.schema.types)

@@ -173,6 +173,15 @@ def test_a_folder_that_a_web_server_lists_is_read_with_its_folders(tmp_path, typ
     assert str(found) == f"{url}/in/below/a.jsonl"
 
 
+def test_a_remote_folder_of_texts_is_looked_into_like_one_here(tmp_path):
+    for name, content in (("a.txt", "a text"), ("package.json", '{"name": "x"}'), ("b.csv", "name,n\nx,1\n")):
+        (tmp_path / name).write_text(content)
+    with _served(tmp_path) as url:
+        folder = remote.place(url)
+        assert [str(file) for file in text.inputs(folder)] == [f"{url}/a.txt"]
+        assert "not read: 1 .csv, 1 .json; the rows" in (text.left_out(folder) or "")
+
+
 def test_a_query_that_hides_the_kind_of_file_is_named(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "hidden"}')
     hint = r"a query \(\?…\) hides the kind of file: curl -Lo FILE 'http://.*/a.jsonl\?v=2' gets it"

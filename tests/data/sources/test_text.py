@@ -90,6 +90,79 @@ def test_a_readme_next_to_rows_is_not_a_document(tmp_path):
     assert text.inputs(tmp_path) == [tmp_path / "deep" / "x.jsonl"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"name": "x", "version": "1.0"}',
+        '{\n  "content": {"x": 1},\n  "text": 3\n}\n',
+        '{"title": "A", "file": "a.txt"}\n{"title": "B"}\n',
+        "",
+    ],
+)
+@pytest.mark.parametrize("name", ["package.json", "deep/metadata.jsonl", "a.JSON.gz"])
+def test_json_without_a_text_describes_the_texts_beside_it(tmp_path, name, content):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "a.txt").write_text("a text")
+    (tmp_path / "README.md").write_text("about")
+    packed = gzip.compress(content.encode()) if name.endswith(".gz") else content.encode()
+    (tmp_path / name).write_bytes(packed)
+    assert [path.name for path in text.inputs(tmp_path)] == ["README.md", "a.txt"]
+    assert "the rows have no column text or content" in (text.left_out(tmp_path) or "")
+    (tmp_path / "b.jsonl").write_text('{"id": 1}\n{"id": 2, "text": "a row"}\n')
+    assert tmp_path / "b.jsonl" in text.inputs(tmp_path) and tmp_path / "a.txt" not in text.inputs(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.parquet"])
+def test_rows_without_a_text_are_not_replaced_by_the_notes_about_them(tmp_path, name):
+    (tmp_path / name).write_text('{"question": "Why?"}\n')
+    for note in ("README.md", "LICENSE.txt"):
+        (tmp_path / note).write_text("about")
+    if name.endswith(".csv"):
+        with pytest.raises(DataError, match=r"rows\.csv: no column text"):
+            text.inputs(tmp_path)
+    else:
+        assert text.inputs(tmp_path) == [tmp_path / name]  # whose rows will be named as malformed
+
+
+def test_two_columns_of_the_same_name_are_refused_as_one_would_be_lost(tmp_path):
+    (tmp_path / "a.csv").write_text("id,text,text\n1,First.,Second.\n")
+    with pytest.raises(DataError, match=r"a\.csv: two columns of the same name \(text, text\); rename one"):
+        text.inputs(tmp_path)
+    table = pa.Table.from_arrays([pa.array(["First."]), pa.array(["Second."])], names=["text", "text"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pa.ipc.new_stream(str(tmp_path / "a.arrow"), table.schema) as stream:
+        stream.write_table(table)
+    for name in ("a.parquet", "a.arrow"):
+        with pytest.raises(pa.ArrowInvalid, match=r"same name \(text, text\); rename one"):
+            records(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_of_two_columns_that_could_be_the_text_the_first_is_and_the_other_is_kept(tmp_path, name):
+    is_csv = name.endswith(".csv")
+    (tmp_path / name).write_text("Text,text\nOne.,Two.\n" if is_csv else '{"Text": "One.", "text": "Two."}')
+    (record,) = records(tmp_path / name)
+    assert record.text == "One." and record.meta == {"text": "Two."}
+
+
+def test_json_that_cannot_be_read_is_no_description(tmp_path):
+    (tmp_path / "a.txt").write_text("a text")
+    (tmp_path / "b.jsonl").write_text('{"text": "the row is cut o')
+    assert text.inputs(tmp_path) == [tmp_path / "b.jsonl"]
+
+
+def test_rows_are_looked_into_only_beside_texts_and_up_to_the_first_text(tmp_path, monkeypatch):
+    looked = []
+    read_rows = rows.read_rows
+    monkeypatch.setattr(rows, "read_rows", lambda path: looked.append(path.name) or read_rows(path))
+    for number in range(3):
+        (tmp_path / f"{number}.json").write_text('{"text": "a row"}' if number else '{"id": 1}')
+    (tmp_path / "README.md").write_text("about")
+    assert len(text.inputs(tmp_path)) == 3 and not looked
+    (tmp_path / "a.txt").write_text("a text")
+    assert len(text.inputs(tmp_path)) == 3 and looked == ["0.json", "1.json"]
+
+
 def test_what_a_folder_has_beside_its_inputs_is_named(tmp_path, capsys):
     for name in ("b.pdf", "c.PDF", "d.docx", "noext", ".hidden"):
         (tmp_path / name).write_bytes(b"%")
