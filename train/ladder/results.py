@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from model.flops import n_params
@@ -12,6 +12,7 @@ from train.report.curves import last_tenth, mixed_bits
 from train.run import markers
 from train.run.record import RunRecord
 
+BRIEF = 40  # characters of a value in a message
 WORSE = 1.05  # a training loss that ends this far above its lowest tenth has diverged
 
 
@@ -92,12 +93,32 @@ def refuse_other_data(results: list[Result]) -> None:
             ("weights of the sources", first.config.data.weights, record.config.data.weights),
             ("tokens", data, data_of(record.path)),
             ("sequence length", first.config.seq_len, record.config.seq_len),
+            ("schedule", first.config.optim.schedule, record.config.optim.schedule),
+            ("phases", _phases(first, record), _phases(record, first)),
         ):
             if one != other:
                 raise RunError(
                     f"{record.path}: not the same {what} as {first.path} ({_difference(one, other)}), so one "
-                    "law cannot describe both; fit runs of the same data"
+                    f"law cannot describe both; fit runs of the same {what}"
                 )
+
+
+def _phases(record: RunRecord, other: RunRecord) -> dict[str, str]:
+    """What each phase sets. And where it ends, unless those of `other` end there too, to within a step."""
+    config = record.config
+    ends, others = (
+        [phase.end / one.config.steps for phase in one.config.timeline.phases] for one in (record, other)
+    )
+    step = 1 / min(config.steps, other.config.steps)
+    is_same = len(ends) == len(others) and all(abs(a - b) <= step for a, b in zip(ends, others, strict=True))
+    found = {}
+    for (name, phase), end in zip(config.phases.items(), ends):
+        sets = [] if is_same else [f"until {end:.0%}"]
+        for key, value in asdict(phase).items():
+            if value is not None and key not in phase.ends:
+                sets.append(f"{key}={value}")
+        found[name] = " ".join(sets)
+    return found
 
 
 def _difference(one: object, other: object) -> str:
@@ -108,4 +129,4 @@ def _difference(one: object, other: object) -> str:
 
 
 def _brief(value: object) -> str:
-    return "absent" if value is None else str(value)[:12]
+    return "absent" if value is None else str(value)[:BRIEF]

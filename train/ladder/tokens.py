@@ -36,6 +36,9 @@ def open_once(config: LadderConfig, typed: list[str]) -> Tokens:
     )
     given = [word for word in typed if word.partition("=")[0] not in ("micro_batch", "global_batch")]
     train = load("train", TrainConfig, [*sets, f"global_batch={config.seq_len}", *given])
+    for name, phase in train.phases.items():
+        if key := next((key for key in phase.ends if key != "until_share"), ""):
+            raise RunError(f"phases.{name}.{key}: the ladder's runs differ in length; give until_share")
     stores, heldout = open_data(train, Layout())
     if not heldout:
         raise RunError(

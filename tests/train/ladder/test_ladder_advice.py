@@ -3,10 +3,12 @@
 import json
 import math
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
+import yaml
 
 from data.main import main as prepare
 from data.tokens.store import TokenStore
@@ -207,7 +209,7 @@ def test_runs_that_cannot_be_fitted_are_left_out_or_mended(world, refusal, known
         return [f"fit={','.join(name for n, name in enumerate(names) if n not in left_out)}", "replicates=20"]
 
     assert "has not finished; resume it with its own command, or leave it out" in refusal(words())
-    assert "fit runs of the same data" in refusal(words(8))
+    assert "fit runs of the same tokens" in refusal(words(8))
     assert main.main(words(7, 8)) == 0
     finished.write_text(kept)
     order.write_text(order.read_text().replace("other", "one"))
@@ -219,6 +221,34 @@ def test_runs_that_cannot_be_fitted_are_left_out_or_mended(world, refusal, known
     metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert "no held-out loss at its last step; leave it out, or" in refusal(words())
     assert main.main(words(0)) == 0
+
+
+def test_runs_of_other_phases_or_schedules_are_not_fitted_together(world, refusal, known_law, tmp_path):
+    made = [rung for size in family.rungs([60e3, 130e3, 280e3], [3, 5], **RULE) for rung in size]
+    paths = [tmp_path / "runs" / rung.name for rung in made]
+    for path, rung in zip(paths, made, strict=True):
+        leave_run(path, rung, LAW.loss(rung.parameters, rung.tokens))
+    words = [f"fit={','.join(path.name for path in paths)}", "replicates=20"]
+
+    def change(path: Path, **keys: object) -> None:
+        config = yaml.safe_load((path / "config.yaml").read_text())
+        (path / "config.yaml").write_text(yaml.safe_dump(config | keys))
+
+    phases: dict = {"a": {"until_share": 0.8}, "b": {"lr": 1e-5, "schedule": "linear"}}
+    for path, rung in zip(paths, made, strict=True):
+        change(path, phases=phases | {"a": {"until_step": round(0.8 * rung.steps)}})
+    assert main.main(words) == 0  # they end at the same share
+    change(paths[3], phases=phases | {"a": {"until_step": 9}})
+    assert re.search(r"not the same phases as .* \(a: until \d%, until 80% there\)", refusal(words))
+    change(paths[3], phases=phases | {"b": {"lr": 1e-5, "schedule": "cosine"}})
+    assert "(b: schedule=cosine lr=1e-05, schedule=linear lr=1e-05 there)" in refusal(words)
+    change(paths[3], phases={})
+    assert "not the same phases as" in refusal(words)
+    change(paths[3], phases=phases)
+    assert main.main(words) == 0
+    config = yaml.safe_load((paths[3] / "config.yaml").read_text())
+    change(paths[3], optim=config["optim"] | {"schedule": "constant"})
+    assert "not the same schedule as" in refusal(words)
 
 
 @pytest.mark.parametrize(
@@ -281,4 +311,14 @@ def test_tokens_without_any_held_out_get_some_by_the_command_that_is_named(corpo
     named = re.findall(r"relama prepare … (.*) makes some", str(refused.value))[0].split()
     assert prepare([*command, *named]) == 0
     warmup = "optim.warmup_steps=2000"  # which only the steps of the ladder's own runs limit
-    assert tokens.open_once(ladder, [*typed, warmup]).fingerprints
+    phases = ["phases.a.until_share=0.5", "phases.b.schedule=linear"]
+    assert tokens.open_once(ladder, [*typed, warmup, *phases]).fingerprints
+
+
+@pytest.mark.parametrize("key", ["until_step", "until_tokens"])
+def test_a_phase_that_ends_at_a_step_is_refused_before_anything_is_trained(key):
+    ladder = LadderConfig(sizes=["60k", "130k", "280k"], seq_len=64)
+    with pytest.raises(
+        RunError, match=f"phases.a.{key}: the ladder's runs differ in length; give until_share"
+    ):
+        tokens.open_once(ladder, [f"phases.a.{key}=100", "phases.b.schedule=linear"])
