@@ -187,9 +187,7 @@ def _has_text(path: Path) -> bool:
     except rows.UNREADABLE:
         return True  # reading it will report what is wrong
     if len(set(found)) < len(found):
-        raise DataError(
-            f"input={path}: two columns of the same name could be the text: {', '.join(found)}; rename one"
-        )
+        raise DataError(f"input={path}: two columns of the same name ({', '.join(found)}); rename one")
     return bool(found)
 
 
