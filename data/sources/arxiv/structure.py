@@ -12,7 +12,7 @@ from data.sources.arxiv.latex.syntax import BRACED, Arguments
 
 _STRUCTURE = re.compile(
     r"\\(?=section|sub|newsec|chapter|pa|be|head|make|en|doc|bi|bf|by|Refs|text[bsr]|sc|[lL]arge|center|left|und|nob|print|put"
-    r"|in)(?:"  # few commands begin like this
+    r"|in|[ln]?ref)(?:"  # few commands begin like this
     r"(?P<section>(?:(?:sub){0,2}section|newsec|chapter|part|(?:sub)?paragraph)\*?(?=\s*+[\[{])"
     r"|beginsection(?![A-Za-z@])|head(?=[^\n]{1,300}\\endhead)|heading(?=[^\n]{1,300}\\endheading))"
     r"|begin\s*+\{(?P<begin>document|(?:mcite|chap)?thebibliography|thereferences|references|harvard|bibdiv|biblist|CSLReferences)"
@@ -21,6 +21,7 @@ _STRUCTURE = re.compile(
     r"|(?P<maketitle>maketitle)(?![A-Za-z@])"
     r"|(?P<ams>document|enddocument|Refs|bye)(?![A-Za-z@])"
     r"|(?P<plainend>end)(?=\s*+\Z)"
+    r"|(?P<cited>[ln]?ref)\s*+(?P<name>\\[A-Za-z@]++)\s*+(?=\{)"  # harvmac's \ref\name{Author, journal}
     r"|(?P<item>bibitem)(?![A-Za-z@])"
     r"|(?P<bold>(?:text(?:bf|sc|rm)|bf|bfseries|sc|scshape|[Ll]arge|centerline|leftline|underline)(?![A-Za-z])"
     r"(?=[\s{}]*+(?:\\[A-Za-z]++[\s{}]*+){0,3}+(?i:references|bibliography|literature cited)[ \t:.}]*+"
@@ -87,7 +88,8 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
     inner = 0  # open documents that the paper shows as examples
     headings: list[re.Match] = []
     removed: list[tuple[int, int]] = []
-    end = len(text)
+    end, read = len(text), Arguments()
+    is_harvmac = "\\newsec" in text or "\\listrefs" in text
     while mark := _STRUCTURE.search(text, position):
         position = mark.end()
         if is_opaque(mark.start()):
@@ -99,6 +101,12 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
                 removed.append((_opening(text, mark.start()), position))
             elif not _AROUND.match(text, position):
                 headings.append(mark)
+        elif mark["cited"]:
+            text_end = read.group_end(text, position) if is_harvmac else -1
+            if text_end > 0:
+                removed.append((mark.start(), mark.start("name")))
+                removed.append((mark.end("name") if mark["cited"] == "ref" else mark.start("name"), text_end))
+                position = text_end
         elif mark["item"] or mark["bold"]:
             span = _loose_references(text, mark)
             if span is not None:

@@ -174,6 +174,15 @@ class Calls:
         if value is not None and (last is None or last[1] not in self.macros):
             self._ready[name] = value.replace(DONE, ""), macro.spaced
 
+    def expanded(self, macro: Macro) -> Macro:
+        r"""The macro with the value that it has now, as \edef reads it."""
+        if macro.arguments or macro.delimiters or "\\" not in macro.literal:
+            return macro
+        self.macros[DONE] = macro
+        found = self.top("", DONE, 0)
+        self.put(DONE, None)
+        return Macro([found[0]], spaced=macro.spaced) if found else macro
+
     def in_full(self, text: str) -> str:
         """A text with its macros expanded, or unchanged if they expand too far."""
         self._call_limit = self._work + _CALL_WORK

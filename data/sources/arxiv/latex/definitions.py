@@ -46,7 +46,8 @@ _PROGRAMS = re.compile(
     r"|[egx]?def|(?:new|renew|provide)command|DeclareRobustCommand|newenvironment|global|long|[clu]ccode|catcode"
     r"|afterassignment|aftergroup|begingroup|endgroup|bgroup|egroup|advance|newcount|newdimen|newif|setbox|newbox"
     r"|detokenize|scantokens|string|meaning|mathchoice|mathpalette|loop|repeat|usepackage|verb"
-    r"|read|write|immediate|special)(?![A-Za-z])"
+    r"|read|write|immediate|special|[gex]?appto|g?preto|(?:app|pre)tocmd|patchcmd)(?![A-Za-z])"
+    r"|\\[A-Za-z@]++(?:_[a-z]{2,})++:"  # functions of LaTeX3
 )
 _INPUTS = re.compile(r"\\(?:input|include)(?![A-Za-z])")
 _MESSAGE = re.compile(r"\\(?:err|message|typeout|(?:Package|Class|Generic)(?:Error|Warning))")
@@ -64,7 +65,7 @@ _NUMBER_TEST = re.compile(r"\\if(?:num)?(?![A-Za-z@])\s*+\\([A-Za-z]+)\s*+[<=>]?
 ASKS = re.compile(r"\\If(NoValue|Value|Boolean|Blank)(TF|T|F)(?![A-Za-z@])")  # about an argument
 _ASKS_GIVEN = re.compile(r"\\If(?:NoValue|Value|Boolean)(?:TF|T|F)(?![A-Za-z@])")  # only by a signature
 _XSPACE = re.compile(r"\\xspace(?![A-Za-z@])")
-_NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
+NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
 _DEFAULT = re.compile(r"([1-9])\s*+=\s*+(\{[^{}]*\}|[^,]*)")  # in xargs' [1=, 3=none]
 _LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z@])[ \t]*=?[ \t]?(?:\\([A-Za-z@]+|[^A-Za-z@])|.)", re.DOTALL)
@@ -115,6 +116,7 @@ class Definition:
     end: int  # -1: unterminated, so the name's meaning is unknown from here on
     is_global: bool = False
     is_kept: bool = False  # \providecommand of a defined name
+    is_expanded: bool = False  # \edef: its value is expanded now, not when it is used
     meaning: str = ""  # the body, or \let's other name
 
 
@@ -135,6 +137,8 @@ _PICKS = {
     "@firstofone": Macro([1], 1),
     "@firstoftwo": Macro([1], 2),
     "@secondoftwo": Macro([2], 2),
+    "empty": Macro([]),
+    "@empty": Macro([]),
 }
 
 
@@ -148,7 +152,7 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
         return _copy(word, text, position, known.macros)
     if word in _DEFS:
         return _def(word, text, position, read, known)
-    found = _NAME.match(text, position)
+    found = NAME.match(text, position)
     if found is None:
         return None
     name, position = found[2] or found[3], found.end()
@@ -183,7 +187,7 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
         body = f"\\operatorname{found[1]}{{{body}}}"
     if word.startswith(("provide", "Provide")) and name in known.macros:
         return Definition(name, known.macros[name], position, is_kept=True)
-    macro = _macro(body, count, known)
+    macro = macro_of(body, count, known)
     if word not in _DOCUMENT_COMMANDS and _ASKS_GIVEN.search(body):
         macro = None
     if macro:
@@ -206,7 +210,7 @@ def _fence(
     before, after = "", ""
     if word.endswith("XPP"):
         before, parts, after = parts[0], [parts[1], parts[2], parts[4]], parts[3]
-    macro = _macro(parts[2] if len(parts) > 2 else "#1", count or 1, known)
+    macro = macro_of(parts[2] if len(parts) > 2 else "#1", count or 1, known)
     if macro:
         macro = replace(macro, body=[before, parts[0], *macro.body, parts[1], after], is_fence=True)
     return Definition(name, macro, position)
@@ -231,8 +235,8 @@ def _let(text: str, position: int, macros: Mapping[str, Macro]) -> Definition | 
 
 
 def _copy(word: str, text: str, position: int, macros: Mapping[str, Macro]) -> Definition | None:
-    name = _NAME.match(text, position)
-    target = _NAME.match(text, name.end()) if name else None
+    name = NAME.match(text, position)
+    target = NAME.match(text, name.end()) if name else None
     if name is None or target is None or name[1] or target[1]:
         return None
     meant = target[2] or target[3]
@@ -254,7 +258,7 @@ def _meant(target: str, macros: Mapping[str, Macro]) -> Macro | None:
 
 
 def _def(word: str, text: str, position: int, read: Arguments, known: Known) -> Definition | None:
-    found = _NAME.match(text, position)
+    found = NAME.match(text, position)
     if found is None or found[1] or found[3] is None:
         return None
     parameters = _PARAMETERS.match(text, found.end())
@@ -265,12 +269,13 @@ def _def(word: str, text: str, position: int, read: Arguments, known: Known) -> 
     macro = None
     if parameters:
         after = _PARAMETER.findall(parameters[2])
-        macro = _macro(text[opening + 1 : end - 1], len(after), known)
+        macro = macro_of(text[opening + 1 : end - 1], len(after), known)
         macro = None if _ASKS_GIVEN.search(text, opening, end) else macro
         if macro and (parameters[1] or any(after)):
             macro.delimiters = [_WORD_BLANKS.sub(r"\1", part) for part in (parameters[1], *after)]
-    is_global = word in ("gdef", "xdef")
-    return Definition(found[3], macro, end, is_global, meaning=text[opening + 1 : end - 1])
+    is_global, is_expanded = word in ("gdef", "xdef"), word in ("edef", "xdef")
+    body = text[opening + 1 : end - 1]
+    return Definition(found[3], macro, end, is_global, meaning=body, is_expanded=is_expanded)
 
 
 def _environment(text: str, position: int, read: Arguments) -> Definition | None:
@@ -297,12 +302,12 @@ def _signature(kinds: str) -> list[tuple[str, str]] | None:
     return found if not kinds[position:].strip() and len(found) <= 9 else None
 
 
-def _macro(body: str, arguments: int, known: Known) -> Macro | None:
+def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     """A macro made from a definition's body, or None if the body programs."""
     if not arguments and (picks := _PICKS.get(body.strip().removeprefix("\\"))):
         return replace(picks)
     if not arguments and (values := _values_by_dot(body, known)):
-        macro = _macro(values[0], 0, known)
+        macro = macro_of(values[0], 0, known)
         if macro is None or _PROGRAMS.search(values[1]):
             return None
         macro.before_dot = values[1].strip() if "\n" in body else values[1]

@@ -16,7 +16,7 @@ from data.sources.arxiv.latex.calls import TooMuch, append, append_value
 from data.sources.arxiv.latex.conditionals import NAMED_TEST
 from data.sources.arxiv.latex.definitions import DONE, read_definition
 from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, loop, resolved_input
-from data.sources.arxiv.latex.state import PROTECTED, State
+from data.sources.arxiv.latex.state import AMENDERS, GROUPS, PROTECTED, State, amended
 from data.sources.arxiv.latex.syntax import after_word, blanks_end, line_rest
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
 
@@ -50,7 +50,7 @@ def expand(
 
 
 _COMMANDS = flags.COMMANDS | numbers.COMMANDS | audiences.COMMANDS
-_SPECIAL = _PREFIXES | _COMMANDS | INPUTS | _BRANCHES
+_SPECIAL = _PREFIXES | _COMMANDS | INPUTS | _BRANCHES | GROUPS.keys()
 _SPECIAL |= _LOOPS | {"expandafter", "usepackage", "RequirePackage", "makeatletter", "makeatother"}
 
 
@@ -204,6 +204,8 @@ class _Expander:
             for turn in turns[0]:
                 self._nest(turn)
             here.start = here.position = turns[1]
+        elif word in GROUPS:
+            self.state.named_group(word)
         elif word in ("makeatletter", "makeatother"):
             here.pattern = _marks(self.verbatim, "A-Za-z@" if word == "makeatletter" else "A-Za-z")
 
@@ -237,7 +239,8 @@ class _Expander:
     def _define(self, word: str, at: int) -> None:
         """Take a definition, or leave it unexpanded."""
         here, begin = self.here, self._with_prefixes(at)
-        definition = read_definition(word, here.text, here.position, self.calls.read, self.state.known)
+        reads = amended if word in AMENDERS else read_definition
+        definition = reads(word, here.text, here.position, self.calls.read, self.state.known)
         if definition is None:
             return
         end = definition.end

@@ -5,15 +5,25 @@ the branches that conditionals choose.
 """
 
 import re
+from dataclasses import replace
 
 from data.sources.arxiv.latex import audiences, conditionals, predicates
 from data.sources.arxiv.latex.audiences import Audience
 from data.sources.arxiv.latex.calls import Calls
-from data.sources.arxiv.latex.definitions import AMSTEX, DEFINERS, Definition, Known, Macro, read_definition
+from data.sources.arxiv.latex.definitions import (
+    AMSTEX,
+    DEFINERS,
+    NAME,
+    Definition,
+    Known,
+    Macro,
+    macro_of,
+    read_definition,
+)
 from data.sources.arxiv.latex.flags import Flags
 from data.sources.arxiv.latex.numbers import Numbers
 from data.sources.arxiv.latex.packages import HIDDEN, PACKAGES
-from data.sources.arxiv.latex.syntax import WORD, blanks_end
+from data.sources.arxiv.latex.syntax import WORD, Arguments, blanks_end
 
 _ENDLESS = 3  # give up on conditionals after this many unterminated ones
 _CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
@@ -39,6 +49,45 @@ _SETTING = re.compile(
 )
 
 
+GROUPS = {"begingroup": "", "bgroup": "", "endgroup": "begingroup", "egroup": "bgroup"}  # and what they end
+# Commands that change a macro, and how many arguments follow its name (source2e, ltdefns; etoolbox).
+AMENDERS = {
+    **dict.fromkeys(("g@addto@macro", "appto", "gappto", "preto", "gpreto"), 1),
+    **dict.fromkeys(("apptocmd", "pretocmd"), 3),
+    "patchcmd": 4,
+}
+
+
+def amended(word: str, text: str, position: int, read: Arguments, known: Known) -> Definition | None:
+    r"""What \appto, \pretocmd, \patchcmd and their kin make of a macro; without a name if that is unknown."""
+    option = read.option(text, position) if word == "patchcmd" else None
+    target = NAME.match(text, option[1] if option else position)
+    if target is None:
+        return None
+    name, end = target[2] or target[3], target.end()
+    given: list[str] = []
+    for _ in range(AMENDERS[word]):
+        argument = read.argument(text, end)
+        if argument is None:
+            return None
+        given.append(argument[0])
+        end = argument[1]
+    unknown, macro = Definition("", None, end), known.macros.get(name)
+    if macro is None or macro.final or macro.is_fence or macro.before_dot is not None:
+        return unknown
+    body = "".join(piece if isinstance(piece, str) else f"#{piece}" for piece in macro.body)
+    if word == "patchcmd":
+        body = body.replace(given[0], given[1], 1) if given[0] else body
+    else:
+        body = given[0] + body if "pre" in word else body + given[0]
+    new = macro_of(body, macro.arguments, known)
+    if new is None:
+        return unknown
+    is_spaced = new.spaced or (macro.spaced and "app" not in word and "add" not in word)
+    new = replace(new, default=macro.default, delimiters=macro.delimiters, signature=macro.signature)
+    return Definition(name, replace(new, spaced=is_spaced), end, word[0] == "g", meaning=body)
+
+
 class State:
     """A branch is given as its start, its end, and the end of its conditional."""
 
@@ -51,11 +100,13 @@ class State:
         self.calls.allow(len(paper))
         self.known = Known(self.calls.macros, self.flags.values, may_input=may_input)
         # Commands that define macros, each with the one it is short for: \newcommand{\nc}{\newcommand}.
-        self.definers = {name: name for name in DEFINERS}
+        self.definers = {name: name for name in (*DEFINERS, *AMENDERS)}
         self.definers |= AMSTEX if "amstex" in paper or "amsppt" in paper else {}
         self.in_body = not has_preamble
         self.depth = 0  # depth of groups, in the document's body
-        self._undo: list[tuple[int, str, Macro | None]] = []  # what open groups have redefined
+        # What open groups have redefined: the depth, the name, its macro before, and what it was short for.
+        self._undo: list[tuple[int, str, Macro | None, str | None]] = []
+        self._named = dict.fromkeys(GROUPS, 0)  # groups that a name has opened
         self._endless = 0  # unterminated conditionals
         class_options = _CLASS_OPTIONS.search(paper) if "ifdraft" in paper else None
         self._class_options = class_options[1] if class_options else ""
@@ -69,10 +120,21 @@ class State:
             return
         self.depth = max(0, self.depth - 1)
         while self._undo and self._undo[-1][0] > self.depth:
-            _, name, before = self._undo.pop()
+            _, name, before, definer = self._undo.pop()
             self.calls.put(name, before)
+            self.definers.pop(name, None)
+            if definer:
+                self.definers[name] = definer
         if self.flags.end_group(self.depth):
             self.calls.forget_values()
+
+    def named_group(self, word: str) -> None:
+        r"""Open or end a group by its name; one that a macro opened unseen does not end here."""
+        opener = GROUPS[word]
+        if opener and not self._named[opener]:
+            return
+        self._named[opener or word] += -1 if opener else 1
+        self.group(not opener)
 
     def group_depth(self) -> int:
         """The depth at which something is set here; 0 in the preamble."""
@@ -159,6 +221,8 @@ class State:
         if meaning is not None:
             self.calls.put(name, None)
             return False
+        if self.in_body and self.depth and not definition.is_global:
+            self._undo.append((self.depth, name, self.calls.macros.get(name), self.definers.get(name)))
         if name not in DEFINERS:
             self.definers.pop(name, None)
             meant = definition.meaning.strip().replace("command*", "command")
@@ -168,8 +232,8 @@ class State:
                 self.calls.put(name, None)
                 return True
         macro = None if name in PROTECTED or "@" in name else definition.macro
-        if self.in_body and self.depth and not definition.is_global:
-            self._undo.append((self.depth, name, self.calls.macros.get(name)))
+        if macro and definition.is_expanded:
+            macro = self.calls.expanded(macro)
         self.calls.put(name, macro)
         return macro is not None and not _SETTING.match(name)
 

@@ -149,6 +149,46 @@ def test_in_the_body_a_group_keeps_its_definitions_to_itself():
     assert body("\\def\\x{1}\\section{A}{\\gdef\\x{2}}\\x") == "\\section{A}{}2\n"
 
 
+def test_groups_by_name_end_where_their_own_name_ends_them():
+    text = "\\begin{document}\\def\\a{1}\\begingroup\\def\\a{2}\\bgroup\\def\\a{3}\\a\\egroup\\a\\endgroup\\a"
+    assert expanded(text) == "\\begin{document}\\begingroup\\bgroup3\\egroup2\\endgroup1"
+    hidden = "\\begin{document}\\def\\o{\\bgroup\\bf}{\\def\\a{2}\\o x\\egroup\\a}"
+    assert expanded(hidden).endswith("x\\egroup2}")
+
+
+def test_a_short_name_for_a_definition_ends_with_its_group():
+    text = "\\begin{document}{\\let\\d\\def\\d\\x{in}\\x}\\d\\x{o}"
+    assert expanded(text).endswith("{in}\\d\\x{o}")
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("\\def\\a{1}\\edef\\b{\\a}\\def\\a{2}\\b\\a", "12"),
+        ("\\def\\a{1}\\edef\\a{\\a,2}\\xdef\\a{\\a,3}\\a", "1,2,3"),
+        ("\\newif\\ifd\\dtrue\\edef\\a{\\ifd y\\else n\\fi}\\dfalse\\a", "y"),
+        ("\\edef\\a#1{<#1>}\\a{1}", "<1>"),
+        ("\\def\\a{1}\\appto\\a{2}\\preto\\a{0}\\a", "012"),
+        ("\\def\\a{1}{\\appto\\a{2}\\a}\\gappto\\a{3}\\a", "{12}13"),
+        (
+            "\\makeatletter\\let\\a\\@empty\\g@addto@macro\\a{1}\\makeatother\\a",
+            "\\makeatletter\\makeatother1",
+        ),
+        ("\\newcommand{\\a}[2][d]{(#1#2)}\\apptocmd{\\a}{!#2}{}{}\\pretocmd\\a{.}{}{}\\a{1}", ".(d1)!1"),
+        ("\\def\\a{one}\\patchcmd{\\a}{ne}{nly}{}{}\\patchcmd{\\a}{x}{y}{}{\\b}\\a", "only"),
+        ("\\def\\a{1}\\apptocmd{\\a}{\\ifx}{}{}\\a", "\\apptocmd{\\a}{\\ifx}{}{}1"),
+        ("\\appto\\maketitle{1}\\maketitle", "\\appto\\maketitle{1}\\maketitle"),
+        ("\\newcommand{\\preto}[1]{<#1>}\\preto{1}", "<1>"),
+    ],
+)
+def test_a_macro_is_what_its_changes_make_of_it(text, left):
+    assert expanded("\\begin{document}" + text) == "\\begin{document}" + left
+
+
+def test_a_macro_that_doubles_itself_stays_within_bounds():
+    assert len(expanded("\\def\\a{x}" + "\\edef\\a{\\a\\a}" * 60 + "\\a")) < 1 << 20
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -163,6 +203,9 @@ def test_in_the_body_a_group_keeps_its_definitions_to_itself():
         "\\newcommand{\\a}[1]{#2}\\a{1}",
         "\\newcommand{\\a}{never closed \\a",
         "\\let\\a=x\\a",
+        "\\newcommand{\\a}[1]{\\appto\\b{#1}}\\a{1}",
+        "\\NewDocumentCommand{\\a}{m}{ \\clist_map_function:nN {#1} \\emph }\\a{1,2}",
+        "\\NewDocumentCommand{\\a}{m}{ \\tl_set:Nn \\l_my_tl {#1} \\tl_use:N \\l_my_tl }\\a{1}",
     ],
 )
 def test_code_that_programs_or_redefines_latex_is_left_alone(text):

@@ -161,6 +161,15 @@ def test_plain_tex_and_latex_209_are_read():
     assert clean_latex(harvmac) == left
 
 
+def test_harvmac_s_references_within_the_text_leave_their_names():
+    text = "\\newsec{A}\nAs \\ref\\wit{E. {\\it Witten}, 1995.} and \\refs{\\wit,\\ref\\hoo{G., 1974}} say."
+    text += "\\lref\\gro{D. Gross}\\nref\\pol{A. Polyakov}\nSee \\gro.\\listrefs\n\\bye"
+    left = "\\newsec{A}\nAs \\wit and \\refs{\\wit,\\hoo} say.\nSee \\gro.\\listrefs\n"
+    assert clean_latex(text) == left
+    latex = "\\section{A}\nAs in \\ref{x} and \\ref\\emph{y}.\n"
+    assert clean_latex(latex) == latex
+
+
 @pytest.mark.parametrize(
     ("plot", "shown"),
     [
