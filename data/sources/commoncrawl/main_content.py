@@ -98,7 +98,7 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
         replace_pictures(tree, body)
     if facts.features & _REWRITING:
         _rewrite(tree, body)
-    write_as_shown(tree, body, facts)
+    write_as_shown(tree, body, facts, html)
     remove_boxes(body, facts)
     if facts.features & PAGE_END:
         remove_page_ends(body)

@@ -2,22 +2,39 @@
 
 In: the parsed page. Out: the page with the text that a reader sees. <q> stands for quotation marks; a gloss
 over a word (<ruby> without <rp>) would run into the word; a picture of an emoji has the emoji as its
-alternative text; a heading's link to itself is only a sign beside it.
+alternative text; a heading's link to itself is only a sign beside it; keys are told apart, and what the page
+shows on a line of its own is.
 """
 
+import re
+from collections.abc import Iterable
+from typing import cast
+
 from resiliparse.parse.html import HTMLTree
-from resiliparse.parse.html.node import ElementNode
+from resiliparse.parse.html.node import ElementNode, Node
 
 from data.sources.commoncrawl.elements import select, span, text_of
 from data.sources.commoncrawl.scan import ANCHOR, EMOJI, SHOWN, Facts
 
 _ANCHORS = ("#", "¶", "§", "🔗")  # texts of headings' links to themselves
 _SELF_LINKS = ", ".join(f'h{level} a[href*="#"]' for level in range(1, 7))
+# Elements that break lines in a browser, and not in resiliparse; others do if their style says so.
+_LINES = "summary, legend"
+_INLINE = ("a", "b", "cite", "code", "em", "font", "i", "label", "small", "span", "strong", "u")
+_STYLED = ", ".join(f'{tag}[style*="display"]' for tag in _INLINE)
+_BLOCK = re.compile(r"(?:^|;)\s*+display:\s*+(?:block|flex|grid|list-item|table)\s*+(?:[;!]|$)")
 _MARKS = "\"'“”„‟«»‹›‘’‚「『"
 
 
-def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts) -> None:
-    """Change the parsed page's text to what is shown."""
+def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts, html: str) -> None:
+    """Change the parsed page's text to what is shown; `html` is the page before parsing."""
+    if "<kbd" in html:
+        _set_keys_apart(tree, body)
+    if "<summary" in html or "<legend" in html:
+        _break_lines(tree, select(body, _LINES))
+    if "display:" in html:
+        styled = select(body, _STYLED)
+        _break_lines(tree, [each for each in styled if _BLOCK.search(each.getattr("style") or "")])
     if facts.features & SHOWN:
         _quote(tree, body)
         _set_glosses_apart(body)
@@ -58,3 +75,25 @@ def _set_glosses_apart(body: ElementNode) -> None:
         text = text_of(gloss).strip()
         if text and gloss.parent_element not in with_marks:
             gloss.text_content = f"({text})"
+
+
+def _set_keys_apart(tree: HTMLTree, body: ElementNode) -> None:
+    """Put a space between adjacent keys, which pages draw as boxes: <kbd>Ctrl</kbd><kbd>V</kbd>."""
+    for key in select(body, "kbd + kbd"):
+        if isinstance(key.previous_sibling, ElementNode):
+            cast(ElementNode, key.parent).insert_before(span(tree, " "), key)
+
+
+def _break_lines(tree: HTMLTree, elements: Iterable[ElementNode]) -> None:
+    """Break the line before and after each element, except where its parent begins or ends."""
+    for element in elements:
+        parent = cast(ElementNode, element.parent)
+        before, after = element.previous_sibling, element.next_sibling
+        if before is not None and (_is_shown(before) or before.previous_sibling is not None):
+            parent.insert_before(cast(Node, tree.create_element("br")), element)
+        if after is not None and (_is_shown(after) or after.next_sibling is not None):
+            parent.insert_before(cast(Node, tree.create_element("br")), after)
+
+
+def _is_shown(node: Node) -> bool:
+    return bool((node.text_content or "").strip())

@@ -202,6 +202,17 @@ SHOWN = {
     "A re&shy;search boat.<dialog>Subscribe!</dialog><canvas>No canvas.</canvas>": "A research boat.",
     "A calm <img class=emoji alt='⛵🌊' src=x> day <img class=emoji alt=smile src=y>.": "A calm ⛵🌊 day .",
     "The map<span class=sr-only> opens in a new tab</span> of C<a href=#s>#</a>": "The map of C#",
+    "Press <kbd>Ctrl</kbd><kbd>C</kbd> or <kbd>Ctrl</kbd>+<kbd>V</kbd>, <kbd>A</kbd>s.": (
+        "Press Ctrl C or Ctrl+V, As."
+    ),
+    "Deep</p><details><summary>More of it</summary>The text</details><p>": "Deep|More of it|The text",
+    "Deep</p><fieldset><legend>A key</legend>The text</fieldset><p>": "Deep|A key|The text",
+    "One<span style='color:red; display: block'>two</span>three<b style='display:inline-block'>s</b>": (
+        "One|two|threes"
+    ),
+    "A</p><table><tr><td><b style='display:block'>b</b><td> <i style='display:flex'>c</i> </table><p>": (
+        "A|b\t\tc"
+    ),
     "Deep<h2 id=w>Winds<a href='#w'>#</a></h2>": "Deep|Winds",
     "Deep<h2 id=w><a class=anchor href='/p#w'> ¶</a>Winds <a href=#s>§ 5</a></h2>": "Deep|Winds § 5",
 }
