@@ -65,7 +65,7 @@ _NUMBER_TEST = re.compile(r"\\if(?:num)?(?![A-Za-z@])\s*+\\([A-Za-z]+)\s*+[<=>]?
 ASKS = re.compile(r"\\If(NoValue|Value|Boolean|Blank)(TF|T|F)(?![A-Za-z@])")  # about an argument
 _ASKS_GIVEN = re.compile(r"\\If(?:NoValue|Value|Boolean)(?:TF|T|F)(?![A-Za-z@])")  # only by a signature
 _XSPACE = re.compile(r"\\xspace(?![A-Za-z@])")
-NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
+TARGET = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
 _DEFAULT = re.compile(r"([1-9])\s*+=\s*+(\{[^{}]*\}|[^,]*)")  # in xargs' [1=, 3=none]
 _LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z@])[ \t]*=?[ \t]?(?:\\([A-Za-z@]+|[^A-Za-z@])|.)", re.DOTALL)
@@ -152,7 +152,7 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
         return _copy(word, text, position, known.macros)
     if word in _DEFS:
         return _def(word, text, position, read, known)
-    found = NAME.match(text, position)
+    found = TARGET.match(text, position)
     if found is None:
         return None
     name, position = found[2] or found[3], found.end()
@@ -235,8 +235,8 @@ def _let(text: str, position: int, macros: Mapping[str, Macro]) -> Definition | 
 
 
 def _copy(word: str, text: str, position: int, macros: Mapping[str, Macro]) -> Definition | None:
-    name = NAME.match(text, position)
-    target = NAME.match(text, name.end()) if name else None
+    name = TARGET.match(text, position)
+    target = TARGET.match(text, name.end()) if name else None
     if name is None or target is None or name[1] or target[1]:
         return None
     meant = target[2] or target[3]
@@ -258,7 +258,7 @@ def _meant(target: str, macros: Mapping[str, Macro]) -> Macro | None:
 
 
 def _def(word: str, text: str, position: int, read: Arguments, known: Known) -> Definition | None:
-    found = NAME.match(text, position)
+    found = TARGET.match(text, position)
     if found is None or found[1] or found[3] is None:
         return None
     parameters = _PARAMETERS.match(text, found.end())

@@ -13,7 +13,7 @@ from data.sources.arxiv.latex.calls import Calls
 from data.sources.arxiv.latex.definitions import (
     AMSTEX,
     DEFINERS,
-    NAME,
+    TARGET,
     Definition,
     Known,
     Macro,
@@ -61,7 +61,7 @@ AMENDERS = {
 def amended(word: str, text: str, position: int, read: Arguments, known: Known) -> Definition | None:
     r"""What \appto, \pretocmd, \patchcmd and their kin make of a macro; without a name if that is unknown."""
     option = read.option(text, position) if word == "patchcmd" else None
-    target = NAME.match(text, option[1] if option else position)
+    target = TARGET.match(text, option[1] if option else position)
     if target is None:
         return None
     name, end = target[2] or target[3], target.end()
