@@ -22,7 +22,7 @@ from data.phases.selection import select, shown, wanted_in
 from train.checkpoint.folder import complete_steps
 from train.config import RunError
 from train.run.configuration import read_run_config
-from train.run.lineage import ancestors
+from train.run.lineage import ancestors, shared
 
 SHOWN = 8  # steps that a line lists
 
@@ -111,7 +111,7 @@ def lines(found: Found, run: str, document: str) -> Iterator[str]:
 
 def _before(folder: Path, step: int) -> str | None:
     """The newest kept checkpoint before `step`, of the run or of an ancestor of a branch."""
-    for run, last in [(folder, step - 1), *ancestors(folder)]:
+    for run, last in [(folder, step - 1), *shared(folder)]:
         kept = [saved for saved in complete_steps(run / "checkpoints") if saved <= min(last, step - 1)]
         if kept:
             return f"{run}@{kept[-1]}"

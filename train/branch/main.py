@@ -35,7 +35,7 @@ from train.phases.config import PhaseConfig
 from train.resume import store_place
 from train.run import configuration
 from train.run.folder import refuse_step
-from train.run.lineage import Lineage, ancestors
+from train.run.lineage import Lineage, ancestors, shared
 
 
 @dataclass
@@ -202,7 +202,7 @@ def _checkpoint(parent: Path, at: int) -> tuple[Path, dict]:
     near = ", ".join(map(str, sorted(sorted(steps, key=lambda step: abs(step - at))[:3]))) or "none"
     if folder.is_dir():
         raise RunError(f"at={at}: {folder} is damaged; restore it, or choose another: {near}")
-    past = [f"; {run} has the steps up to {step}" for run, step in ancestors(parent) if at <= step]
+    past = [f"; {run} has the steps up to {step}" for run, step in shared(parent) if at <= step]
     raise RunError(
         f"at={at}: {parent} has no checkpoint of this step; the nearest kept: {near}{''.join(past[-1:])}"
     )

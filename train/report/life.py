@@ -33,6 +33,10 @@ def heading(run: RunRecord) -> list[str]:
         lines.append(", ".join([*parts, f"Relama commit {commit}"]))
     for parent, step in run.ancestors:
         lines.append(f"Branched from {parent.name} after step {step:,} ({parent})")
+    known = run.past[-1]["step"] if run.past else 0
+    if run.ancestors and known < (step := run.ancestors[0][1]):
+        why = "it has trained them anew since, or lost their metrics"
+        lines[-len(run.ancestors)] += f"; its steps {known + 1:,} to {step:,} are not shown: {why}"
     if config.phases:
         lines += [f"Phase {sentence}" for sentence in config.timeline.sentences()]
     return lines

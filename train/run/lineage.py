@@ -5,6 +5,7 @@ folder lists the branches that need it (branches.json), so the parent keeps it.
 """
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from data import folders
 from data.phases.kept import Ranges, merged
 from train.checkpoint.folder import fingerprint, kept_folder, read_state, step_folder
 from train.config import RunError
-from train.run import schema, views
+from train.run import json_lines, schema, views
 
 NAME = "lineage.json"
 
@@ -52,10 +53,7 @@ class Lineage:
 
     def checkpoint(self) -> tuple[Path, dict]:
         """The parent's checkpoint and its state. Raises RunError if it is deleted or altered."""
-        checkpoints = self.parent / "checkpoints"
-        folder = step_folder(checkpoints, self.step)
-        kept = kept_folder(folder, self.checksum)
-        folder = kept if kept.is_dir() else folder
+        folder = self._folder()
         remedy = "this run continues from it; restore it, or make the branch again from another step"
         if not folder.is_dir():
             raise RunError(f"{folder}: missing, and {remedy}")
@@ -70,6 +68,30 @@ class Lineage:
             )
         return folder, state
 
+    def shared(self) -> int:
+        """The last step that both runs still share: the parent may have rewound and trained others since.
+
+        Without the checkpoint, which knows the rewinds before the branch, each one counts.
+        """
+        known = 0
+        with suppress(RunError):
+            state = read_state(self._folder())
+            if fingerprint(state) != self.checksum:
+                return 0  # of another run
+            known = len(_rewinds((state.get("recovery") or {}).get("decisions", [])))
+        later = _rewinds(json_lines.read(self.parent / "decisions.jsonl", schema.DECISION))[known:]
+        return min([self.step, *(decision.get("to_step", 0) for decision in later)])
+
+    def _folder(self) -> Path:
+        """The parent's checkpoint, or where it is kept since the parent went back behind it."""
+        folder = step_folder(self.parent / "checkpoints", self.step)
+        kept = kept_folder(folder, self.checksum)
+        return kept if kept.is_dir() else folder
+
+
+def _rewinds(decisions: list[dict]) -> list[dict]:
+    return [decision for decision in decisions if decision["action"] == "rewind"]
+
 
 def inherited(run: Path) -> int:
     """How many of the run's steps its parent trained; 0 if the run is not a branch."""
@@ -82,12 +104,24 @@ def ancestors(run: Path) -> list[tuple[Path, int]]:
 
     Raises RunError for a circle, which only edited files can have.
     """
+    return [(lineage.parent, lineage.step) for lineage in _line(run)]
+
+
+def shared(run: Path) -> list[tuple[Path, int]]:
+    """The ancestors, each with the last step that it still shares with the run. Raises RunError as above."""
     found: list[tuple[Path, int]] = []
+    for lineage in _line(run):
+        found.append((lineage.parent, min([lineage.shared(), *(last for _, last in found)])))
+    return found
+
+
+def _line(run: Path) -> list[Lineage]:
+    found: list[Lineage] = []
     seen = {run.resolve()}
     while (lineage := Lineage.read(run)) is not None:
         if lineage.parent in seen:
             raise RunError(f"{run / NAME}: names {lineage.parent}, which is a branch of this run: a circle")
         seen.add(lineage.parent)
         run = lineage.parent
-        found.append((run, lineage.step))
+        found.append(lineage)
     return found

@@ -15,7 +15,7 @@ from train.config import RunError, TrainConfig
 from train.run import json_lines
 from train.run.configuration import read_run_config
 from train.run.history import read_metrics
-from train.run.lineage import ancestors
+from train.run.lineage import ancestors, shared
 from train.run.schema import DECISION
 from train.run.starts import read_events, read_starts
 
@@ -42,8 +42,8 @@ class RunRecord:
         lines = read_metrics(path / "metrics.jsonl")
         begun = [start for start in read_starts(path) if start["first_step"] <= lines[-1]["step"]]
         decided = json_lines.read(path / "decisions.jsonl", DECISION)
-        line = ancestors(path)
-        return cls(path, config, lines, begun, read_events(path), decided, line, _past(line))
+        past = _past(shared(path))
+        return cls(path, config, lines, begun, read_events(path), decided, ancestors(path), past)
 
     @property
     def joined(self) -> list[dict]:
@@ -102,11 +102,9 @@ class RunRecord:
 
 
 def _past(line: list[tuple[Path, int]]) -> list[dict]:
-    """The metrics of a branch's ancestors, as far as they can still be read."""
+    """The metrics of the steps that a branch shares with its ancestors, as far as they can still be read."""
     found: list[dict] = []
-    last = None
-    for path, step in line:  # from the parent back
-        last = step if last is None else min(last, step)
+    for path, last in line:  # from the parent back
         try:
             lines = [each for each in read_metrics(path / "metrics.jsonl") if each["step"] <= last]
         except RunError:
