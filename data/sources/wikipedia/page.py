@@ -205,6 +205,8 @@ class Page:
     def _without_rule(self, name: str, arguments: list[str], start: int) -> str:
         """The only argument of a template without a rule, if it is part of a sentence; else a hole."""
         text = self._templates.running_text(name, arguments)
+        if text and self._stack and self._stack[-1][0] == _LINK and self._stack[-1][2]:
+            return text  # a link's label
         return text if text and continues_sentence(self._before(start), text, self._after()) else HOLE
 
     def _after(self) -> str:

@@ -1,14 +1,16 @@
 """Judges whether a template is part of a sentence, by the text on either side of it on its line."""
 
 import re
+from html import unescape
 
 from data.sources.wikipedia.marks import BREAK, END, GONE, HOLE, SOUND, SUB_END, SUP_END
 
-_OPENING = "([{\"'«„“‘’-–—/*† \xa0"
+_OPENING = "([{\"'«„“‘’-–—/*†~≈±+×$€£ \xa0"
 _ENDING = ".!?;"
-_FOLLOWING = ",.;:!?)]}»”“\"'’-–—([{/+%°=×…"  # characters of a sentence that may follow its words
+_FOLLOWING = ",.;:!?)]}»”“\"'’-–—([{/+%°=×…~≈±<>&$€£"  # characters of a sentence that may follow its words
 _CLOSING = f".,!?:;)]}}»”%°{END}"
 _MARKS = re.compile(f"[{SUP_END}{SUB_END}{BREAK}{GONE}{HOLE}{SOUND}]+")
+_TAGS = re.compile(r"<[^<>]{1,200}>")
 _LIST = " \t*#:;'"  # characters that may precede a line's first word
 
 
@@ -17,8 +19,9 @@ def continues_sentence(before: str, text: str, after: str) -> bool:
 
     `before` and `after` are the rest of the line. A template right after a word or a period is a note.
     """
-    left, right = before.lstrip(_LIST), after.lstrip(" '")
-    begins_lower = right[:1].islower() and after[:1] in " '"
+    before, after = unescape(before), unescape(_TAGS.sub("", after))
+    left, right = before.lstrip(_LIST), after.lstrip(" \xa0'")
+    begins_lower = right[:1].islower() and after[:1] in " \xa0'"
     if before.endswith("''") and after.startswith("''"):  # no note or box is in italics or bold
         return True
     if not any(map(str.isalnum, left)):
@@ -27,7 +30,7 @@ def continues_sentence(before: str, text: str, after: str) -> bool:
         return text.isalpha() and len(text) < 4 and after[:1].isalpha()
     if left[-1] not in _OPENING:
         return False
-    if left.rstrip(" '")[-1:] in _ENDING and not in_brackets(before):
+    if left.rstrip(" \xa0'")[-1:] in _ENDING and not in_brackets(before):
         return begins_lower
     return bool(right) and (right[0].isalnum() or right[0] in _FOLLOWING)
 

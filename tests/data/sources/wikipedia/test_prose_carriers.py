@@ -78,6 +78,11 @@ CASES = [
     ("en", "He had a {{winpct|nan|5}} record and {{winpct|inf|1}}.", "He had a record and."),
     ("en", "It is {{percentage|1|8|1}}, {{percentage|nan|8}}.", "It is 12.5%, nan/8."),
     ("en", "It was {{time ago|2000}} then.", "It was then."),
+    ("sr", "Дугачак 5&nbsp;{{реч|километар}}&nbsp;и ту.", "Дугачак 5 километар и ту."),
+    ("sr", "Град <span lang=sr>{{ћир|Ниш}}</span> и {{ћир|Бор}}<br />је ту.", "Град Ниш и Бор\nје ту."),
+    ("sr", "Град [[Ниш|{{ћир|Ниш}}]] је ту.", "Град Ниш је ту."),
+    ("sr", "Од ~{{бр|50}} до ${{бр|60}} &lt; {{бр|70}} &amp; ту.", "Од ~50 до $60 < 70 & ту."),
+    ("en", "It is so.&nbsp;{{xyz|A remark}} It is not.", "It is so. It is not."),
     ("sr", "-{Ниш}- је -{sr-ec:град; sr-el:grad}- ту.", "Ниш је град ту."),
 ]
 
