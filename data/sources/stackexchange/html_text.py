@@ -72,6 +72,7 @@ class _Text:
         self._data: list[str] = []  # text since the last parting tag
         self._raised: list[int] = []  # where each open <sup> begins in _data
         self._lowered: list[int] = []  # where each open <sub> begins
+        self._key_end = 0  # where in _data the last <kbd> ends
         self._powered = False  # whether _data ends in a power or an index that ends in a digit
         self._breaks = 0  # line ends due before the next word
         self._space = ""  # white space due before the next word, if on the same line
@@ -97,6 +98,8 @@ class _Text:
             elif tag == "sub":
                 self._lowered.append(len(self._data))
                 self._powered = False
+            elif tag == "kbd" and self._key_end and self._key_end == len(self._data) and not self._pre:
+                self._data.append(" ")  # <kbd>Ctrl</kbd><kbd>V</kbd>, drawn as two keys
             return
         self._flush()
         if tag in _SILENT:
@@ -115,6 +118,8 @@ class _Text:
                 self._raise(self._raised.pop())
             elif tag == "sub" and self._lowered:
                 self._lower(self._lowered.pop())
+            elif tag == "kbd":
+                self._key_end = len(self._data)
             return
         self._flush()
         if tag in _SILENT:
@@ -225,6 +230,7 @@ class _Text:
     def _flush(self) -> None:
         self._raised.clear()
         self._lowered.clear()
+        self._key_end = 0
         self._powered = False
         if not self._data:
             return

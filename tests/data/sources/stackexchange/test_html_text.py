@@ -90,6 +90,12 @@ def test_a_power_gets_a_mark_and_an_ordinal_does_not(html, text):
     assert html_to_text(html) == text
 
 
+def test_adjacent_keys_have_a_space_between_them():
+    html = "<p><kbd>Ctrl</kbd><kbd>C</kbd>, <kbd>A</kbd>+<kbd>B</kbd>, <kbd>C</kbd>s</p><p><kbd>D</kbd></p>"
+    assert html_to_text(html) == "Ctrl C, A+B, Cs\n\nD"
+    assert html_to_text("<pre><kbd>a</kbd><kbd>b</kbd></pre>") == "ab"
+
+
 @pytest.mark.parametrize("row", ["<tr>", "<tr><td>a</td>"])
 def test_many_cells_take_linear_time(row):
     small, large = (f"<table>{row}{'<td></td>' * cells}x" for cells in (100_000, 400_000))
