@@ -78,6 +78,7 @@ CASES = [
     ("en", "He had a {{winpct|nan|5}} record and {{winpct|inf|1}}.", "He had a record and."),
     ("en", "It is {{percentage|1|8|1}}, {{percentage|nan|8}}.", "It is 12.5%, nan/8."),
     ("en", "It was {{time ago|2000}} then.", "It was then."),
+    ("en", "'''Ann''' {{post-nominals|country=GBR|OBE|FRS}} (b. 1950) is.", "Ann OBE FRS (b. 1950) is."),
     ("sr", "Дугачак 5&nbsp;{{реч|километар}}&nbsp;и ту.", "Дугачак 5 километар и ту."),
     ("sr", "Град <span lang=sr>{{ћир|Ниш}}</span> и {{ћир|Бор}}<br />је ту.", "Град Ниш и Бор\nје ту."),
     ("sr", "Град [[Ниш|{{ћир|Ниш}}]] је ту.", "Град Ниш је ту."),

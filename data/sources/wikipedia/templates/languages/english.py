@@ -178,6 +178,7 @@ rws | stnlnk | stnlink | stn | station link | lus | rwsa | metrolink stop | dlrs
 | sta | cta → {1}
 bibleverse | bibleref | bibleref2 | bibleverse-lb | bibleverse with brackets | bv | bible verse → @verse
 cite quran | quran-usc | qref → Quran {1}[:{2}]
+post-nominals | postnominals | post nominals → {*}
 section link | slink | section linkh → {1}[ § {2}]
 see below | see above → ({1})
 nee | née → née[ {1}]
