@@ -22,22 +22,24 @@ _SELF_LINKS = ", ".join(f'h{level} a[href*="#"]' for level in range(1, 7))
 _LINES = "summary, legend"
 _INLINE = ("a", "b", "cite", "code", "em", "font", "i", "label", "small", "span", "strong", "u")
 _STYLED = ", ".join(f'{tag}[style*="display"]' for tag in _INLINE)
-_BLOCK = re.compile(r"(?:^|;)\s*+display:\s*+(?:block|flex|grid|list-item|table)\s*+(?:[;!]|$)")
+_LINE_STYLE = r"display:\s*+(?:block|flex|grid|list-item|table)"
+_BLOCK = re.compile(rf"(?:^|;)\s*+{_LINE_STYLE}\s*+(?:[;!]|$)")
+_MAY_BREAK = re.compile(
+    rf"{_LINE_STYLE}[^<>{{}}]{{0,1000}}>"
+)  # in a tag, not a style sheet; cheaper to look for
 _MARKS = "\"'“”„‟«»‹›‘’‚「『"
 
 
 def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts, html: str) -> None:
     """Change the parsed page's text to what is shown; `html` is the page before parsing."""
-    if "<kbd" in html:
-        _set_keys_apart(tree, body)
-    if "<summary" in html or "<legend" in html:
-        _break_lines(tree, select(body, _LINES))
-    if "display:" in html:
+    if _MAY_BREAK.search(html):
         styled = select(body, _STYLED)
         _break_lines(tree, [each for each in styled if _BLOCK.search(each.getattr("style") or "")])
     if facts.features & SHOWN:
         _quote(tree, body)
         _set_glosses_apart(body)
+        _set_keys_apart(tree, body)
+        _break_lines(tree, select(body, _LINES))
         for element in select(body, "dialog:not([open]), canvas"):
             element.set_attribute("hidden", "")
     if facts.features & ANCHOR:

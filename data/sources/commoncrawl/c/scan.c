@@ -60,6 +60,8 @@ static int tag_features(const byte *name, const byte *end) {
     case 'n': return begins(name, end, "nav") ? PAGE_END : 0;
     case 'c': return is_word(name, end, "canvas") ? SHOWN : 0;
     case 'd': return is_word(name, end, "dialog") ? SHOWN : 0;
+    case 'k': return is_word(name, end, "kbd") ? SHOWN : 0;
+    case 'l': return is_word(name, end, "legend") ? SHOWN : 0;
     case 'q': return ends_name(name + 1, end) ? SHOWN : 0;
     case 'r': return is_word(name, end, "rt") && ends_name(name + 2, end) ? SHOWN : 0;
     case 'm': return is_word(name, end, "math") ? FORMULA : 0;
@@ -67,6 +69,7 @@ static int tag_features(const byte *name, const byte *end) {
     case 's':
         if (is_word(name, end, "sup")) return RAISED;
         if (is_word(name, end, "sub")) return LOWERED;
+        if (is_word(name, end, "summary")) return SHOWN;
         return is_word(name, end, "script") && may_hold_tex(name, end) ? FORMULA : 0;
     case 'u': return is_word(name, end, "ul") ? LISTS : 0;
     case 'h':
