@@ -27,7 +27,7 @@ from configs.describe import CONFIGS
 from configs.errors import explained, report
 from configs.files import expand, file_behind
 from configs.interrupts import interrupted, raise_again
-from configs.overrides import ConfigError, checked, meaning, quoted, typed
+from configs.overrides import ConfigError, checked, meaning, quoted
 from configs.plain_yaml import read_tree, refuse_interpolation
 from configs.redact import redact_tree
 
@@ -51,7 +51,7 @@ def load(name: str, schema: type[T], overrides: list[str]) -> T:
     if "--help" in overrides or "-h" in overrides:
         print(describe.page(name, schema.__module__, schema.__name__))
         raise SystemExit(0)
-    words, overrides = overrides, checked(name, schema, overrides)
+    typed, overrides = overrides, checked(name, schema, overrides)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(CONFIGS), version_base="1.3"):
@@ -60,7 +60,7 @@ def load(name: str, schema: type[T], overrides: list[str]) -> T:
         composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
         OmegaConf.resolve(composed)
     except OmegaConfBaseException as error:  # the user's interpolation
-        word = next((argument for argument in words if "${" in argument), error.full_key or name)
+        word = next((argument for argument in typed if "${" in argument), error.full_key or name)
         raise ConfigError(f"{word}: {_first_line(error)}") from None
     except HydraException as error:
         raise ConfigError(_first_line(error)) from None
@@ -114,7 +114,6 @@ def entry(
     terminal.accept_any_text()
     raise_again()
     arguments = sys.argv[1:] if argv is None else argv
-    typed(arguments)
     try:
         return verb(expand(arguments)) or 0
     except (ConfigError, *errors) as error:

@@ -15,11 +15,8 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from configs import describe, terminal
+from configs import describe
 from configs import schema as schemas
-from configs.errors import AGENT
-from configs.interrupts import speaks
-from configs.redact import redact
 
 # The key to use instead, for a path given to a group.
 _PATHS = {
@@ -28,7 +25,6 @@ _PATHS = {
     "input=PATH, then data.weights.NAME=1 data.sources=NAME",
 }
 SUGGESTED = 3  # choices; instead of more, the full list is as useful
-_TYPED: list[str] = []  # the command's own words, until a key given twice among them is named
 _SEVERAL = ("logger",)  # groups that take several choices: logger=wandb,tensorboard
 
 
@@ -54,29 +50,7 @@ def checked(name: str, schema: type, arguments: list[str], also: Iterable[str] =
             what = f" ({meant})" if (meant := meaning(name, schema, key)) else ""
             raise ConfigError(f"{key}=: empty; expected a value{what}")
         found.append(_with_earlier(found, written, argument))
-    _warn_of_repeats(schema, groups)
     return found
-
-
-def typed(words: list[str]) -> None:
-    """Keep what the user typed, to warn of a key that is given twice; ranks leave that to their launcher."""
-    _TYPED[:] = [] if AGENT in os.environ or not speaks() else words
-
-
-def _warn_of_repeats(schema: type, groups: Iterable[str]) -> None:
-    """Name each key of `schema` that was given twice, with other values; a list's values all count."""
-    given: dict[str, list[str]] = {}
-    for word in [*_TYPED]:
-        key, equals, _ = word.lstrip("+").partition("=")
-        known = schemas.leaves_near(schema, key)
-        kind = known.get(key) or known.get(key.rpartition(".")[0])  # of a mapping's entry, the mapping's
-        if equals and (kind or key in groups):
-            _TYPED.remove(word)
-            if not schemas.list_of(kind):
-                given.setdefault(key, []).append(word)
-    for key, words in given.items():
-        if len(set(words)) > 1:
-            terminal.say(redact(f"relama: warning: {key} is given twice; the last one counts: {words[-1]}"))
 
 
 def as_key(key: str, arguments: list[str]) -> list[str]:

@@ -4,7 +4,6 @@ import signal
 
 import pytest
 
-from configs.errors import AGENT
 from configs.load import ConfigError, entry, from_yaml, load, save
 from data.prepare.config import PrepareConfig
 from train.config import TrainConfig
@@ -188,30 +187,3 @@ def test_ctrl_c_is_one_line_and_exit_code_130(capsys):
 def test_a_value_with_a_newline_is_refused_with_what_was_expected(capsys):
     with pytest.raises(ConfigError, match=r"source=a b: expected letters"):
         load("prepare", PrepareConfig, ["recipe=text", "source=a\nb", "input=x"])
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["steps=3", "optim.lr=1", "steps=4"], ["steps is given twice; the last one counts: steps=4"]),
-        (["model=7b", "model=tiny", "steps=1", "steps=2", "steps=3"], ["…: model=tiny", "…: steps=3"]),
-        (["data.weights.a=1", "data.weights.a=2"], ["…: data.weights.a=2"]),
-        (["input=a", "input=b", "steps=3", "steps=3"], []),  # a list's values all count
-    ],
-)
-def test_a_key_that_is_given_twice_is_named_once_with_the_value_that_counts(words, said, capsys):
-    def verb(argv: list[str]) -> None:
-        load("train", TrainConfig, argv)
-        load("train", TrainConfig, [*argv, "seed=1", "seed=2"])  # these were not typed
-
-    entry(verb, [*words, "data=text"], errors=(ConfigError,))
-    lines = [line for line in capsys.readouterr().err.splitlines() if "given twice" in line]
-    assert len(lines) == len(said)
-    for line, end in zip(lines, said, strict=True):
-        assert line.startswith("relama: warning: ") and line.endswith(end.removeprefix("…"))
-
-
-def test_ranks_leave_what_was_given_twice_to_their_launcher(monkeypatch, capsys):
-    monkeypatch.setenv(AGENT, "1")
-    entry(lambda argv: load("train", TrainConfig, argv) and None, ["steps=3", "steps=4", "input=a"])
-    assert "given twice" not in capsys.readouterr().err
