@@ -24,9 +24,7 @@ _INLINE = ("a", "b", "cite", "code", "em", "font", "i", "label", "small", "span"
 _STYLED = ", ".join(f'{tag}[style*="display"]' for tag in _INLINE)
 _LINE_STYLE = r"display:\s*+(?:block|flex|grid|list-item|table)"
 _BLOCK = re.compile(rf"(?:^|;)\s*+{_LINE_STYLE}\s*+(?:[;!]|$)")
-_MAY_BREAK = re.compile(
-    rf"{_LINE_STYLE}[^<>{{}}]{{0,1000}}>"
-)  # in a tag, not a style sheet; cheaper to look for
+_MAY_BREAK = re.compile(rf"{_LINE_STYLE}[^<>{{}}]{{0,1000}}>")  # in a tag; cheaper to look for
 _MARKS = "\"'“”„‟«»‹›‘’‚「『"
 
 
