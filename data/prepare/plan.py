@@ -21,6 +21,7 @@ from data.progress import Progress
 from data.sources.files.limits import DEFAULT, Limits
 
 WORK = "text.work"  # the folder of unfinished work
+SOURCES = "sources.json"  # in a reading task's folder: what it has read
 LIMITS = ("record_seconds", "record_bytes", "max_expansion")  # settings that earlier versions did not record
 TASK_BYTES = 128 << 20  # about how much raw input one task reads before it commits
 
@@ -75,6 +76,12 @@ class Plan:
         """The file with a reading task's progress: [bytes, records]."""
         return self.folder / "live" / f"{task:05d}.json"
 
+    def sources(self, task: int) -> str:
+        """What a reading task reads: its slices, and their inputs' stamps."""
+        return json.dumps(
+            [(str(one.input), *self.stamps[one.input], one.index, one.count) for one in self.tasks[task]]
+        )
+
     @property
     def duplicates(self) -> Path:
         return self.folder / "duplicates"
@@ -86,6 +93,11 @@ class Plan:
     def size(self, task: int) -> int:
         """How many bytes of input a task reads."""
         return sum(one.size for one in self.tasks[task])
+
+
+def prefix(task: int) -> str:
+    """How the names of a task's Parquet files begin."""
+    return f"part-{task:05d}"
 
 
 def slices_of(recipe: Recipe, path: Path, size: int) -> list[Slice]:
@@ -113,7 +125,10 @@ def recorded(made: dict, settings: dict) -> dict:
 
 
 def work_folder(folder: Path, settings: dict, progress: Progress) -> Path:
-    """The folder to work in, new or resumed. Raises DataError if work with other settings is unfinished."""
+    """The folder to work in, new or resumed. Raises DataError if work with other settings is unfinished.
+
+    Inputs may be added, taken away and replaced, as long as one keeps its name.
+    """
     work = folder / WORK
     known = work / "settings.json"
     if (work / "read").is_dir():
@@ -123,7 +138,13 @@ def work_folder(folder: Path, settings: dict, progress: Progress) -> Path:
         begun = json.loads(known.read_text())
         same = recorded(begun, settings)
         different = sorted(key for key in {*same, *settings} if same.get(key) != settings.get(key))
-        if different:
+        if different == ["input"] and _names(begun) & _names(settings):
+            begun = settings
+            folders.write_whole(known, json.dumps(settings))
+            progress.say(
+                "the inputs have changed since this preparation began; the same ones are not read again"
+            )
+        elif different:
             raise DataError(
                 f"{work}: an unfinished preparation used a different {', '.join(different)}; rerun with the "
                 "original settings to resume, or delete this folder to start again"
@@ -137,3 +158,25 @@ def work_folder(folder: Path, settings: dict, progress: Progress) -> Path:
     for name in ("read", "live", "duplicates", "written", "text", "aside"):
         (own / name).mkdir(parents=True, exist_ok=True)
     return own
+
+
+def _names(settings: dict) -> set[str]:
+    return {name for name, *_ in settings["input"]}
+
+
+def keep_read(plan: Plan) -> None:
+    """Take over what was read from the same content before `input=` or one of its files changed."""
+    others = (path for path in folders.matching(plan.folder.parent, "*") if path != plan.folder)
+    read = [
+        path for other in others for path in folders.matching(other / "read", "*") if path.name.isdecimal()
+    ]
+    made = {path.read_text(): path.parent for task in read if (path := task / SOURCES).exists()}
+    for task in range(len(plan.tasks)):
+        found = made.get(plan.sources(task))
+        if found is None or plan.read(task).exists():
+            continue
+        moved = folders.own(plan.read(task))
+        found.rename(moved)
+        for path in folders.matching(moved, "*.parquet"):
+            path.rename(path.with_name(path.name.replace(prefix(int(found.name)), prefix(task), 1)))
+        moved.rename(plan.read(task))

@@ -22,7 +22,7 @@ from data.accounts import BROKEN, Report
 from data.dedup import stages
 from data.engine import EngineConfig
 from data.errors import DataError
-from data.prepare.plan import Plan, Recipe, in_tasks, slices_of, work_folder
+from data.prepare.plan import Plan, Recipe, in_tasks, keep_read, slices_of, work_folder
 from data.prepare.tasks import read_task, sum_reports, write_task
 from data.progress import Progress
 from data.remote import stamp
@@ -57,6 +57,7 @@ def make_text(
     work = work_folder(folder, settings, progress)
     plan = Plan(recipe, in_tasks(slices), stamps, work, record_seconds, limits)
     everything = range(len(plan.tasks))
+    keep_read(plan)
 
     todo = [task for task in everything if not plan.read(task).exists()]
     engine.run(
@@ -105,8 +106,8 @@ def _refuse_broken(plan: Plan, folder: Path, report: Report, max_broken: float) 
         first = report.dropped[BROKEN]["examples"][0]
         raise DataError(
             f"{folder}: {n_broken} of {n_inputs} inputs cannot be read to their end, more than "
-            f"max_broken={max_broken}; get them again and delete {plan.folder.parent}, or give max_broken=1 "
-            "to use their readable part "
+            f"max_broken={max_broken}; get them again and run the same command, which then reads only them, "
+            "or give max_broken=1 to use their readable part "
             f"(first: {first['file']}: {' '.join(first['detail'].split())}; all: {quarantined})"
         )
 

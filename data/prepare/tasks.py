@@ -26,7 +26,7 @@ from data.accounts import BROKEN, Quarantine, Report, account
 from data.dedup import exact, stages
 from data.documents import EXCERPT, Document, Drop, Record, parquet_writer, read_documents, write_parts
 from data.errors import DataError, PassingError, is_passing, retried
-from data.prepare.plan import Plan, Recipe, Slice
+from data.prepare.plan import SOURCES, Plan, Recipe, Slice, prefix
 from data.remote import fetched, named, stamp_now
 from data.sources.files import limits
 
@@ -84,11 +84,12 @@ def _read(plan: Plan, task: int) -> None:
         documents = account(_documents(plan, task), report, quarantine)
         if plan.recipe.duplicates == "exact":
             documents = _hashed(documents, hashes)
-        write_parts(documents, temporary, f"part-{task:05d}")
+        write_parts(documents, temporary, prefix(task))
         quarantine.close()
         if plan.recipe.duplicates == "exact":
             hashes.write(temporary / "hashes.npy")
         (temporary / "report.json").write_text(json.dumps(report.as_dict()))
+        (temporary / SOURCES).write_text(plan.sources(task))
         folders.commit_once(temporary, plan.read(task))
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -134,7 +135,7 @@ def _check_unchanged(plan: Plan, path: Path) -> None:
     if now != plan.stamps[path]:
         raise DataError(
             f"{path}: changed since this preparation began ({plan.stamps[path][0]:,} bytes then, {now[0]:,} "
-            f"now); restore it, or delete {plan.folder.parent} to start again with the new content"
+            "now); run the same command again to read its new content"
         )
 
 
