@@ -27,7 +27,7 @@ def without_gaps(text: str) -> str:
         text = _without_labels(text)
     if HOLE in text:
         text = _without_holes(text).replace(HOLE, GONE)
-    first, *rest = text.split(GONE)
+    first, *rest = (text + "\n" if text.endswith(GONE) else text).split(GONE)
     pieces, space = [first], False
     for piece in rest:
         if len(pieces[-1]) > 2 * _TAIL:  # so that only a short piece is cut below
@@ -43,8 +43,10 @@ def without_gaps(text: str) -> str:
                 pieces[-1], piece = left[:-1].rstrip(" "), piece[1:]
         elif piece.startswith(")"):
             pieces[-1] = left.rstrip(" ,;")
-        elif piece.startswith((",", ";")):
+        elif piece.startswith((",", ";")) or (space and piece[:1] == "."):
             pieces[-1] = left.rstrip(",;:")
+        elif space and piece.startswith("\n"):  # Paris, 1950, {{ISBN|…}}
+            pieces[-1] = left.rstrip(",;")
         elif left[-1:].isalnum() and piece[:1].isalnum():
             space = True  # only the dropped template separated these two words
         if piece:

@@ -50,10 +50,11 @@ DROPPED = words(
     inputbox templatedata categorytree includeonly indicator section mapdata rss
     """
 )
+HEADINGS = words("h1 h2 h3 h4 h5 h6")
+ITEMS = words("ol ul li dt dd")
 BLOCKS = words(
     """
-    p div blockquote center br hr ul ol dl dd dt poem tr caption figure section article aside h1 h2 h3
-    h4 h5 h6 li td th tbody thead
+    p div blockquote center br hr dl poem tr caption figure section article aside td th tbody thead
     """
 )
 INLINE = words(
@@ -61,6 +62,22 @@ INLINE = words(
     sub sup small big span b i u s em strong strike del ins code tt var kbd samp q cite abbr font bdi
     bdo wbr ruby rb rt rp rbc rtc dfn mark data time noinclude onlyinclude nowiki ref references a img
     gallery math link meta translate tvar languages pre source syntaxhighlight section
+    """
+)
+
+# Words such as __NOTOC__ that may be written in any case.
+MAGIC_WORDS = words(
+    """
+    notoc toc forcetoc noeditsection nogallery notitleconvert notc nocontentconvert nocc
+    keininhaltsverzeichnis kein_inhaltsverzeichnis inhaltsverzeichnis inhaltsverzeichnis_erzwingen
+    keinegalerie keine_galerie aucunsommaire aucunetdm aucunegalerie sommaire tdm sectionnoneditable
+    sin_tdc sintdc notdc tdc forzar_tdc forzartdc sin_galería singalería senseíndex noindice
+    no_indice indice forzaindice semtdc semsumário semgaleria sumário sumario geen_inhoud geeninhoud inhoud
+    inhoud_forceren bez_spisu bezspisu spis zespisem bezobsahu obsah vždyobsah ingeninnehållsförteckning
+    innehållsförteckning alltidinnehållsförteckning ingenindholdsfortegnelse indholdsfortegnelse
+    faracuprins cuprins bezsadržaja sadržaj brezkazalavsebine kazalovsebine nincstartalomjegyzék nincstj
+    tartalomjegyzék tj безсъдържание съдържание безоглавления без_огл безогл оглавление огл
+    без_змісту беззмісту зміст безсадржаја садржај
     """
 )
 

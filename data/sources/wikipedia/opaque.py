@@ -26,7 +26,7 @@ def without_opaque(text: str, verbatim: list[str]) -> str:
         name = (found[1] or "").lower()
         if not name:
             end = ends.find("-->", after)
-            place = after if end is None else end[1]
+            place = len(text) if end is None else end[1]  # as in MediaWiki, it ends with the page
             # A comment alone on its line is removed with the line.
             if end and text[place : place + 1] == "\n" and (begin == 0 or text[begin - 1] == "\n"):
                 place += 1

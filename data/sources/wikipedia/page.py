@@ -10,22 +10,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from urllib.parse import unquote
 
-from data.sources.wikipedia.marks import (
-    BREAK,
-    GONE,
-    HOLE,
-    LINE,
-    SOUND,
-    SUB,
-    SUB_END,
-    SUP,
-    SUP_END,
-    literal_apostrophes,
-    literal_equals,
-)
-from data.sources.wikipedia.names import BLOCKS, INLINE, LANGUAGES, Namespaces, prefix_of
+from data.sources.wikipedia.marks import BREAK, GONE, HOLE, SOUND, literal_apostrophes, literal_equals
+from data.sources.wikipedia.names import LANGUAGES, Namespaces, prefix_of
 from data.sources.wikipedia.quotes import line_without_quotes
 from data.sources.wikipedia.sentences import continues_sentence, follows_word, in_brackets
+from data.sources.wikipedia.tags import Tags
 from data.sources.wikipedia.templates import Rendered, Templates
 
 _PROTOCOL = (
@@ -33,7 +22,8 @@ _PROTOCOL = (
 )
 _MARK = re.compile(
     r"\{\{+|\{\||\|\}+|\}\}+|\|"
-    rf"|\[+(?:(?P<url>(?i:{_PROTOCOL})[^\s\[\]<>\"|']*(?:'(?!')[^\s\[\]<>\"|']*)*)[^\S\n]*)?"
+    rf"|\[+(?:(?P<url>(?i:{_PROTOCOL})(?:\[[\da-fA-F:.]{{2,45}}\])?"  # the address may be IPv6
+    r"[^\s\[\]<>\"|']*(?:'(?!')[^\s\[\]<>\"|']*)*)[^\S\n]*)?"
     r"|\]+"
     r"|<(?P<close>/?)(?P<tag>[a-zA-Z][a-zA-Z0-9]*)(?![\w:@.-])[^<>]*>"
 )
@@ -41,8 +31,6 @@ _TEMPLATE, _PARAMETER, _LINK, _EXTERNAL, _TABLE, _HTML_TABLE = range(6)
 _TITLES = ("PAGENAME", "FULLPAGENAME", "BASEPAGENAME", "SUBPAGENAME")
 _LABEL = 2000  # an external link must end within this many characters
 _NEAR = 300  # characters around a template to examine to see whether it is in a sentence
-_SCRIPTS = {"sup": (SUP, SUP_END), "sub": (SUB, SUB_END)}
-_HEADING = 300  # most characters of a heading on either side of a tag in it
 _FRACTION = re.compile(r"\d{1,3}/\d{1,3}")
 _COPIES = 50  # most times that nested templates and links may copy each of the page's characters, on average
 _LIST_MARKS = ("*", "#", ":", ";")
@@ -63,6 +51,7 @@ class Page:
         self._open = [0] * 6  # frames of each kind
         self._copies = 0  # characters that may still be copied
         self._shown = 0  # the place in `out` after the last template with text
+        self._tags = Tags(self._out)
 
     def read(self, text: str) -> str:
         out, place = self._out, 0
@@ -330,30 +319,12 @@ class Page:
         self._out.append(literal_equals(label) if self._open[_TEMPLATE] else label)
 
     def _tag(self, found: re.Match) -> None:
-        name, is_closing = found["tag"].lower(), bool(found["close"])
-        if name == "table":
-            if not is_closing:
-                self._push(_HTML_TABLE)
-            else:
-                self._drop(_HTML_TABLE)
-        elif name == "li" and not is_closing:
-            self._out.append(f"{LINE}* ")
-        elif len(name) == 2 and name[0] == "h" and name[1] in "123456":
-            marks = "=" * int(name[1:])
-            self._out.append(f" {marks}{LINE}" if is_closing else f"{LINE}{marks} ")
-        elif name in BLOCKS and _in_heading(found):
-            self._out.append(" ")
-        elif name in BLOCKS:
-            self._out.append(LINE * 2 if name == "p" else LINE)
-        elif name in _SCRIPTS:
-            self._out.append(_SCRIPTS[name][is_closing])
-        elif name not in INLINE:
-            self._out.append(found[0])
-        elif "'" in (
-            self._text[found.start() - 1 : found.start()],
-            self._text[found.end() : found.end() + 1],
-        ):
-            self._out.append(BREAK)
+        if found["tag"].lower() != "table":
+            self._tags.write(found)
+        elif found["close"]:
+            self._drop(_HTML_TABLE)
+        else:
+            self._push(_HTML_TABLE)
 
 
 def _begins_line(text: str, place: int) -> bool:
@@ -374,11 +345,3 @@ def _in_variant(text: str, place: int) -> bool:
     """Whether this place is within `-{…}-`, which uses `|` itself."""
     near = max(0, place - _NEAR)
     return text.rfind("-{", near, place) > text.rfind("}-", near, place)
-
-
-def _in_heading(found: re.Match) -> bool:
-    """Whether the tag is in a line that begins and ends like a heading."""
-    text, (begin, end) = found.string, found.span()
-    before = text[max(0, begin - _HEADING) : begin].rpartition("\n")[2]
-    after = text[end : end + _HEADING].partition("\n")[0]
-    return before.startswith("=") and after.rstrip().endswith("=")

@@ -11,6 +11,7 @@ _FOLLOWING = ",.;:!?)]}»”“\"'’-–—([{/+%°=×…~≈±<>&$€£"  # ch
 _CLOSING = f".,!?:;)]}}»”%°{END}"
 _MARKS = re.compile(f"[{SUP_END}{SUB_END}{BREAK}{GONE}{HOLE}{SOUND}]+")
 _TAGS = re.compile(r"<[^<>]{1,200}>")
+_LIST_MARKS = tuple("*#:;")
 _LIST = " \t*#:;'"  # characters that may precede a line's first word
 
 
@@ -32,7 +33,15 @@ def continues_sentence(before: str, text: str, after: str) -> bool:
         return False
     if left.rstrip(" \xa0'")[-1:] in _ENDING and not in_brackets(before):
         return begins_lower
-    return bool(right) and (right[0].isalnum() or right[0] in _FOLLOWING)
+    if not right:
+        return _is_unfinished(before)
+    return right[0].isalnum() or right[0] in _FOLLOWING
+
+
+def _is_unfinished(line: str) -> bool:
+    """Whether a line, which is no item of a list, needs one more word: `He was born in the town of `."""
+    *words, last = line.split()
+    return line[:1] not in _LIST_MARKS and len(words) > 2 and (last[-1] == "," or last[-1:].islower())
 
 
 def follows_word(before: str) -> bool:

@@ -16,7 +16,7 @@ from html.entities import html5
 from data.sources.wikipedia import scripts, variants
 from data.sources.wikipedia.lines import split_lines, without_gaps
 from data.sources.wikipedia.marks import LINE, without_marks
-from data.sources.wikipedia.names import Namespaces
+from data.sources.wikipedia.names import MAGIC_WORDS, Namespaces
 from data.sources.wikipedia.opaque import restored, without_opaque
 from data.sources.wikipedia.page import Page
 from data.sources.wikipedia.quotes import without_quotes
@@ -63,7 +63,11 @@ def _character(entity: re.Match[str]) -> str:
 
 def _without_magic(text: str) -> str:
     """The text without __NOTOC__ and the like."""
-    return _MAGIC.sub(lambda found: "" if found[1].isupper() else found[0], text) if "__" in text else text
+    return _MAGIC.sub(_magic, text) if "__" in text else text
+
+
+def _magic(found: re.Match[str]) -> str:
+    return "" if found[1].isupper() or found[1].lower() in MAGIC_WORDS else found[0]
 
 
 def _has_controls(text: str) -> bool:

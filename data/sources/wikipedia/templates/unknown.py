@@ -88,7 +88,7 @@ def running_text(arguments: list[str], language: str, name: str = "") -> str:
     is_sentence = text[0].isupper() and _SENTENCE.fullmatch(text)
     if len(text) > _RUNNING or "\n" in text or is_sentence or _FILE.search(text):
         return ""
-    return text
+    return f"{name} {text}" if _ABBREVIATION.fullmatch(name) else text  # {{niem.|Brücke}}
 
 
 def _is_in_another_script(text: str, language: str) -> bool:

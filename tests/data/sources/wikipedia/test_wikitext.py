@@ -35,7 +35,7 @@ CASES = {
     "soft hyphens": ("wind&shy;break and snow\u00adfall", "windbreak and snowfall"),
     "a reference without an end": ("Rain fell<ref>then it stopped.", "Rain fell then it stopped."),
     "comments": ("a<!-- b\n\n== c == -->d\n<!-- alone -->\ne", "ad\ne"),
-    "a comment without an end": ("a <!-- b", "a b"),
+    "a comment without an end": ("a <!-- b\n\nc", "a"),
     "numbers in nowiki": ("10<sup><nowiki>6</nowiki></sup> <nowiki>-5</nowiki>''a''", "10^6 -5a"),
     "nowiki": ("<nowiki>[[a]] ''b'' &lt; <ref></nowiki> c<nowiki/>d", "[[a]] ''b'' < <ref> cd"),
     "comments in nowiki": ("<nowiki><!-- a --></nowiki>", "<!-- a -->"),
