@@ -18,7 +18,7 @@ SENTENCES = {
         ("In {{harvnb|Lim|Berg|1988}} the proof is short.", "In Lim & Berg 1988 the proof is short."),
         ("{{harvs|txt|first=Ada|last=Lim|year1=1971|year2=1973}}.", "Ada Lim (1971, 1973)."),
         ("A stew ({{korean|hangul=찌개|rr=jjigae}}) of fish.", "A stew (Korean: 찌개; RR: jjigae) of fish."),
-        ("A stew ({{langx|ko|hangul=찌개}}) of fish.", "A stew (찌개) of fish."),
+        ("A stew ({{langx|ko|hangul=찌개}}) of fish.", "A stew (Korean: 찌개) of fish."),
         ("It is {{unheard of|pinyin=chá|hanzi=茶}} there.", "It is chá, 茶 there."),
         ("He was {{age|3 May 1901|2 May 1950}}, she {{age|1901-05-03|1950-05-03}}.", "He was 48, she 49."),
         ("It took {{age in days|1999|12|31|2001|1|1}} days.", "It took 367 days."),

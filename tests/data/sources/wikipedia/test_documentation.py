@@ -12,7 +12,8 @@ SENTENCES = [
     ("en", "In {{ussc|347|483|1954|el=no}} and {{ussc|name=A v. B|volume=5|page=137|pin=140|year=1803}}.",
      "In 347 U.S. 483 (1954) and A v. B, 5 U.S. 137, 140 (1803)."),
     ("en", "({{lang-ru|Казань|Kazan|cauldron}}), ({{langx|fr|Rome|row}}) and {{langx|uk|Рим|translit=Rym}}.",
-     "(Казань, romanized: Kazan, lit. ‘cauldron’), (Rome, lit. ‘row’) and Рим, romanized: Rym."),
+     "(Russian: Казань, romanized: Kazan, lit. ‘cauldron’), (French: Rome, lit. ‘row’) and "
+     "Ukrainian: Рим, romanized: Rym."),
     ("en", "A ({{age in years, months and days|1775|4|19|1783|9|3}}) is {{age in years|1901|7|9|1950|7|8}}.",
      "A is 48."),
     ("en", "Of 3 {{solar mass}} or {{Solar radius|1.2|link=y}}, {{val|2|u=M_Solar}}, at {{L4}}, "

@@ -23,7 +23,7 @@ SENTENCES = [
     ("en", "A pool (Norwegian: {{lang|no|kulp}} {{IPA|no|k}}; ''kolk'' {{IPA|x}}) is.",
      "A pool (Norwegian: kulp; kolk) is."),
     ("ru", "Пруд ({{lang-en|pond}} {{МФА|p}}; {{lang-de|teich}} [{{IPA|t}}]) есть.",
-     "Пруд (pond; teich) есть."),
+     "Пруд (англ. pond; нем. teich) есть."),
     ("en", "A pool (said \"pool\" {{IPAc-en|p}}, from Old English {{IPA|x}}) is.",
      "A pool (said \"pool\", from Old English) is."),
     ("en", "The sign [{{IPA|x}}] is read {{IPA|y}}, as here.", "The sign [x] is read y, as here."),

@@ -28,7 +28,10 @@ CASES = {
     "templates": ("a{{b|c=[[d]]|{{e}}}} f {{g}}.", "a f."),
     "an infobox before the text": ("{{Infobox\n| a = {{b}}\n| c = d\n}}\n'''A''' is.", "A is."),
     "parameters and functions": ("{{{1|x}}}a {{#if:b|c|d}} {{formatnum:1000}}", "a c 1,000"),
-    "brackets left empty": ("Aa ({{ipa|x}}; {{lang-grc|Αα}}) and ({{ipa|x}}) f()", "Aa (Αα) and f()"),
+    "brackets left empty": (
+        "Aa ({{ipa|x}}; {{lang-grc|Αα}}) and ({{ipa|x}}) f()",
+        "Aa (Ancient Greek: Αα) and f()",
+    ),
     "tables": ("a\n{| class=b\n|-\n| c\n{|\n| d\n|}\n| e\n|}\nf\n:{|\n|g\n|}", "a\n\nf"),
     "HTML tables": ("a<table><tr><td>b<table></table></td></tr></table>c", "a c"),
     "references": ('a<ref>b</ref>c<ref name="d" />e<REF name=f>g\n\nh</REF >i', "acei"),
@@ -74,7 +77,7 @@ CASES = {
     "quotations": ("{{quote|Long ''text'' of [[a|b]].|Someone}}", "Long text of b."),
     "languages": (
         "{{lang|fr|mot}} {{lang-de|Wort}} {{transl|ru|ALA|slovo}} {{Lang|en|1=de|2=x}}",
-        "mot Wort slovo x",
+        "mot German: Wort slovo x",
     ),
     "measures": (
         "{{convert|10|km|mi|abbr=on}}, {{cvt|1|to|2|ft}}, {{val|5|e=3|u=m}}",

@@ -6,7 +6,7 @@ from data.sources.wikipedia.marks import HOLE
 from data.sources.wikipedia.templates import dates
 from data.sources.wikipedia.templates.arguments import text
 from data.sources.wikipedia.templates.forms import forms_of
-from data.sources.wikipedia.templates.languages import english_notations
+from data.sources.wikipedia.templates.languages import english_notations, labels
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship
 
@@ -188,6 +188,7 @@ defn | ghat | glossary definition → @definition
 bulleted list | bulletedlist | bullet list | unordered list → @bullets
 ordered list | numbered list → @numbered
 zh | lang-zh → @chinese
+lang-ko → @korean
 ma | mya → @million years ago
 ordinal → @ordinal
 gloss → ‘{1}’
@@ -268,7 +269,10 @@ def _supreme_court(positional: list[str], named: dict[str, str]) -> str | None:
 
 
 def _foreign(place: int) -> Rule:
-    """{{lang-ru|Москва|Moskva|Moscow}}: Москва, romanized: Moskva, lit. ‘Moscow’; {{lang-fr|mot|word}}."""
+    """{{lang-ru|Москва|Moskva|Moscow}}: Москва, romanized: Moskva, lit. ‘Moscow’; {{lang-fr|mot|word}}.
+
+    The name of the language is added by labels.py.
+    """
 
     def rule(positional: list[str], named: dict[str, str]) -> str:
         shown = (len(positional) <= place and forms_of(named)) or text(positional, named, place)
@@ -314,7 +318,7 @@ _FUNCTIONS: dict[str, Rule] = {
     "sic": _sic,
     "supreme court": _supreme_court,
     "foreign": _foreign(0),
-    "foreign after a language": _foreign(1),
+    "foreign after a language": labels.by_argument("en", _foreign(1)),
 }
 _PAIRS = zip(ELEMENTS.split()[::2], ELEMENTS.split()[1::2])
 _SHIP_RULES = {name: prefixed_ship(name) for name in SHIPS.split()}
@@ -322,6 +326,7 @@ _ELEMENT_RULES = compiled("\n".join(f"{name} → {symbol}" for name, symbol in _
 
 RULES = {
     "en": _ELEMENT_RULES
+    | labels.by_name("en", _foreign(0))
     | dropped(DROPPED)
     | compiled(TABLE, FUNCTIONS | dates.ENGLISH | english_notations.FUNCTIONS | _FUNCTIONS)
     | _SHIP_RULES

@@ -76,6 +76,10 @@ dc | d.c. → [{1} ]d.C.
 converti → @convert
 secolo | sec → {1} secolo
 nihongo | giapponese → @nihongo
+russo → [in russo: {1}][, traslitterato: {2}]
+ucraino → [in ucraino: {1}][, traslitterato: {2}]
+bulgaro → [in bulgaro: {1}][, traslitterato: {2}]
+bielorusso → [in bielorusso: {1}][, traslitterato: {2}]
 calcio | basket | rugby → {1}
 euro → €[ {1}]
 """
