@@ -273,8 +273,11 @@ class Page:
         while count:
             top = self._stack[-1][0] if self._stack else None
             if top == _EXTERNAL:
-                self._pop(_EXTERNAL)
+                frame = self._pop(_EXTERNAL)
                 count -= 1
+                if count == 1 and frame and self._out[-1] == "[" and frame[1] == len(self._out):
+                    self._replace(frame[1] - 1, GONE)  # [[http://a.b]]
+                    count = 0
             elif count >= 2 and self._open[_LINK]:
                 if frame := self._pop(_LINK):
                     self._link(frame[1], frame[2])

@@ -13,6 +13,7 @@ from data.sources.wikipedia.templates.patterns import Rule, Rules
 
 _ISO = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?")
 _IN_WORDS = re.compile(r"(\d{1,2})\.? ([^\W\d_]+)(?: (\d{1,4}))?")
+_WITH_YEAR = re.compile(r"[^\W\d_] \d{3,4}\Z")
 _NEGATIVE = re.compile(r"(?<!\S)[-−](\d{1,4})\Z")  # a year, in {{date|15|mars|-44}} and {{date|mars -44}}
 _JULIAN_DAY = 1_721_425  # of the ordinal 0
 
@@ -118,6 +119,10 @@ date|date-|data|dato|datum|дата|дат|dátum|dată|fecha|dts|dtsh|dtlink|dt
 |death date and age|start date|end date|film date|start date and age|end date and age
 |birth-date|death-date|start-date|end-date
 |birth date2|birth year and age|release date|data naixement|datum narození|datum úmrtí
+|дата рождения|дата смерти|дата рождения и возраст|дата народження|дата смерті|дата на раждане|дата на смърт
+|датум рођења|датум смрти|datum rođenja|datum smrti|datum rojstva|data urodzenia|data śmierci|fødselsdato
+|dødsdato|född datum|död datum|geboortedatum|overlijdensdatum|születési dátum|halálozási dátum
+|data nașterii|data decesului|data de naixement|data defunció|data de falecimento|data di nascita
 """
 _BOTH = "oldstyledate|old style date|олдстайлдейт|сс|стара дата"
 # Eras, by their templates' names without spaces and periods.
@@ -182,7 +187,11 @@ def _date_rule(language: str) -> Rule:
     written, first_day = calendar(language).written, calendar(language).first
 
     def rule(positional: list[str], named: dict[str, str]) -> str:
-        shown = [part for part in positional if part]
+        if not _parts(positional) and _parts(positional[1:]):  # {{датум рођења|да|1950|5|1}}
+            positional = positional[1:]
+        shown = [part for part in positional[:3] if part]  # {{date||mai|1950|en sport}}
+        if len(shown) == 2 and _WITH_YEAR.search(shown[0]):  # {{date|1 mai 1950|en sport}}
+            del shown[1]
         if language == "fr":
             shown = [_NEGATIVE.sub(r"\1 av. J.-C.", part) for part in shown]
         if shown and (iso := _ISO.fullmatch(shown[0])):

@@ -6,7 +6,7 @@ Without the unit or the currency in the name, the figure alone would be a wrong 
 import re
 from datetime import date
 
-from data.sources.wikipedia.marks import HOLE
+from data.sources.wikipedia.marks import HOLE, SUP, SUP_END
 from data.sources.wikipedia.templates.patterns import Rule
 
 _ROMAN = ((1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"))
@@ -38,6 +38,7 @@ _NOUN = re.compile(
     r"|shilling|taka|lira|rupiah|ringgit|rial|riyal|mark|zloty|koruna|forint|krone|krona|hryvnia|livre|libra|lire)s?"
 )
 _AMOUNTS = {"млн", "млрд", "тыс.", "тис.", "тыс", "mln", "mld", "mio", "mio.", "mrd", "mrd."}
+_AMOUNTS |= {"tys.", "tis.", "mil.", "mld.", "хил.", "хиљ."}
 _NUMBER_SIGNS = {"§", "§§", "n°", "nº", "n.º", "n.°", "№", "nr.", "č.", "br."}
 _DOLLARS = re.compile(r"[A-Z]{1,3}[$£¥]")
 _PLAIN = re.compile(r"[-+]?\d[\d,]{0,30}(?:\.\d{1,30})?", re.ASCII)
@@ -73,7 +74,7 @@ def quantity(positional: list[str]) -> str | None:
     """{{xyz|5|km}}: a figure and the unit, currency or noun after it; None if these are not the arguments."""
     if len(positional) < 2 or not _FIGURE.fullmatch(positional[0]):
         return None
-    unit = positional[1]
+    unit = positional[1].replace(SUP, "").replace(SUP_END, "")  # km<sup>2</sup>
     is_noun = len(positional) == 2 and len(unit) > 2 and unit.isalpha() and unit.islower()
     is_known = unit in _CODES or unit in _SIGNS or _UNIT.fullmatch(unit.lower())
     return f"{positional[0]} {_unit(unit)}" if is_noun or is_known else None

@@ -20,12 +20,14 @@ chữ tc sc кириллица латиница трад упр пиньинь �
 _FORMS = frozenset(_NAMED.split())
 
 
-def _labeled(labels: dict[str, str]) -> Rule:
+def _labeled(labels: dict[str, str], *order: str) -> Rule:
+    """The forms after their labels; those without a name are in this order."""
+
     def rule(positional: list[str], named: dict[str, str]) -> str | None:
-        given = [(labels[key], value) for key, value in named.items() if key in labels and value]
+        forms = [*zip(order, positional), *named.items()]
+        given = [(labels[key], value) for key, value in forms if key in labels and value]
         bare = named.get("labels") == "no"
-        shown = [value if bare else f"{label}: {value}" for label, value in given]
-        return "; ".join([*filter(None, positional[:1]), *shown]) or None
+        return "; ".join([value if bare else f"{label}: {value}" for label, value in given]) or None
 
     return rule
 
@@ -35,4 +37,7 @@ def forms_of(named: dict[str, str]) -> str:
     return ", ".join(value for key, value in named.items() if key in _FORMS and value)
 
 
-FUNCTIONS: dict[str, Rule] = {"chinese": _labeled(_CHINESE), "korean": _labeled(_KOREAN)}
+FUNCTIONS: dict[str, Rule] = {
+    "chinese": _labeled(_CHINESE, "c"),
+    "korean": _labeled(_KOREAN, "hangul", "hanja", "rr", "mr"),
+}

@@ -39,6 +39,7 @@ _CYRILLIC = ("ru", "uk", "bg", "sr")
 # Sjabloon:Feit, Skabelon:Kilde mangler, Predloga:Nezanesljiv vir?).
 _REMARKS = ("en", "sv", "nl", "da", "sl")
 _SHIPS = frozenset(common.SHIPS.split())
+_ICONS = [[code] for code in LANGUAGES]  # {{sprogikon|en}}
 _RUNNING = 200  # most characters of running text
 
 
@@ -80,7 +81,7 @@ def running_text(arguments: list[str], language: str, name: str = "") -> str:
         positional = texts = positional[1:2]  # {{iw|en|Name|Name there}}
     if len(texts) == 2 and (texts[0] in _SHIPS or _VERSE.fullmatch(texts[1])):
         return " ".join(texts)  # {{warship|HMS|Hood}}, {{scripture|John|3:16}}
-    if len(positional) > 2 or len(named) > 2:
+    if len(positional) > 2 or len(named) > 2 or texts in _ICONS:
         return ""
     text = texts[1] if len(texts) > 1 and _SETTING.fullmatch(texts[0]) else texts[0]
     if len(texts) > 1 and not any(map(str.isalpha, text)):

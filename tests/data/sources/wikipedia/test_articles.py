@@ -47,6 +47,25 @@ CASES = [
     ("en", "He came from the town of {{placename|York}}\n\nThe end. {{remark|Kim}}",
      "He came from the town of York\n\nThe end."),
     ("pl", "Kościół stoi tu od dawna, {{XIX wiek}}", "Kościół stoi tu od dawna, XIX wiek"),
+    # dates with a qualifier, of births and deaths, and what only looks like one
+    ("fr", "En {{date||août|1988|en sport}}, le {{date|1er mai 1950|au cinéma}}.",
+     "En août 1988, le 1er mai 1950."),
+    ("ru", "Анна ({{дата рождения|5|5|1950}}; {{дата смерти|1|2|2000|5|5|1950}}).",
+     "Анна (5 мая 1950; 1 февраля 2000)."),
+    ("sr", "Рођен {{датум рођења|да|1950|5|1}}", "Рођен 1. маја 1950."),
+    ("pl", "Ustawa ({{Dziennik Ustaw|1990|1|2}}, {{Monitor Polski|2016|1043}}) działa.",
+     "Ustawa (Dz.U. z 1990 r. poz. 2, M.P. z 2016 r. poz. 1043) działa."),
+    # figures, codes and icons
+    ("ro", "La {{alt|120}}, pe {{dim|12|km<sup>2</sup>}}, cu {{plural|56|locuitor|locuitori}} și "
+     "{{plural|1|an|ani}}.", "La 120 m altitudine, pe 12 km², cu 56 de locuitori și 1 an."),
+    ("pl", "Ma {{tys.|5}} osób (w tym {{ludność|Most}} dzieci).", "Ma 5 tys. osób."),
+    ("fr", "Voir la {{RFC|1459|titre=Pont}} et {{langue avec nom|de|en allemand|Brücke}}.",
+     "Voir la RFC 1459 et en allemand : Brücke."),
+    ("da", "Se {{sprogikon|en}} broen.", "Se broen."),
+    ("en", "In {{AD|500}} or 50 {{BC}}: {{lang-zh|中国}}, {{ko-hhrm|서울|漢|Seoul}}.",
+     "In AD 500 or 50 BC: Chinese: 中国, Korean: 서울; Hanja: 漢; RR: Seoul."),
+    ("en", "See [[https://a.b/c]] and [[http://a.b c]].", "See and [c]."),
+    ("ro", "A jucat cu {{ROM}}, nu cu {{ROU}}.", "A jucat cu România, nu cu România."),
 ]  # fmt: skip
 
 

@@ -114,6 +114,7 @@ sub | subscript | ind → @lowered
 su → @raised and lowered
 chem → @chemistry
 chem2 → @equation
+rfc | ietf rfc → RFC {1}
 co2 → CO2
 h2o → H2O
 o2 → O2
@@ -138,7 +139,9 @@ citation needed | cn | fact | when | who | which | clarify | by whom | by whom? 
 # Computed from data that a dump does not hold.
 inflation | inflación | inflação | inflació | inflazione | inflatie | inflacja | inflace | infláció | inflație
 | инфляция | ewz | ewd | ewr | ewt | metadaten * | население | населення | población actual
-| población | população | population | befolkning | âge | calcolo età | число лет | invoke → @missing
+| población | população | population | befolkning | počet obyvatel | ludność | népesség | folkmängd
+| inwonertal | bevolking | populație | prebivalstvo | stanovništvo | становништво | âge | calcolo età
+| число лет | invoke → @missing
 age | alter | edad | edat | età | idade | leeftijd | ålder | alder | wiek | věk | dob | starost | életkor
 | возраст | вік | възраст | старост | vârstă → @age
 """

@@ -15,6 +15,8 @@ fmt → {*}
 fakt | źródło | kto | kiedy | komu | gdzie | jakie | potrzebny przypis → @wrapped
 przelicz → @convert
 bibl | wers bibl → @verse
+dziennik ustaw → Dz.U. z {1} r.[ poz. {3,2}]
+monitor polski → M.P. z {1} r.[ poz. {3,2}]
 rzymskie → @roman
 ok. → ok. {1}
 nihongo → @nihongo

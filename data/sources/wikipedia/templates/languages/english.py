@@ -99,6 +99,8 @@ born-in → b. {1}
 died-in → d. {1}
 bce → [{1} ]BCE
 CE | ce era → [{1} ]CE
+AD → AD[ {1}]
+BC → [{1} ]BC
 th → th
 rd → rd
 death year and age → {1}
@@ -163,7 +165,6 @@ l3 → L3
 l4 → L4
 l5 → L5
 airport codes → @airport codes
-ietf rfc | rfc → RFC {1}
 cve → CVE-{1}
 bwv → BWV {1}
 hwv → HWV {1}

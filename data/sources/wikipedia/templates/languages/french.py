@@ -75,8 +75,9 @@ lien | lien rouge → {texte,fr,1,trad}
 terme défini | terme | term | souverain | souverain- | souverain2 | souverain3 | pape
 | abr | abbr | roi | abréviation | abrd | abréviation discrète | infobulle | explication | lnobr | petit
 | petites capitales | pc | sc | nobr romains | api | api à vérifier | prononciation | ancre texte
-| langue avec nom | couleur texte | rouge | japonais | transl | page h' | formule | nom | siècle2 → @text
+| couleur texte | rouge | japonais | transl | page h' | formule | nom | siècle2 → @text
 japonais | chinois | coréen → @nihongo
+langue avec nom → [{2} : ]{3}
 graphie → ‹{1}›
 racine | racine carrée → @root
 musique → @music

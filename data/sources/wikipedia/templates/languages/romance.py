@@ -1,6 +1,7 @@
 """Templates of the Spanish, Catalan, Italian, Portuguese and Romanian Wikipedias."""
 
 from data.sources.wikipedia.marks import HOLE
+from data.sources.wikipedia.templates.functions import plural
 from data.sources.wikipedia.templates.languages.biography import biography
 from data.sources.wikipedia.templates.measures import value
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
@@ -129,6 +130,8 @@ lang | limba → @second
 fapt | necesită citare | nc | citare necesară | clarificare | cine | când | care → @wrapped
 unitate → @units
 ill-wd → @labeled item
+alt → {1} m altitudine
+plural → @counted
 secol | secolul → secolul {1}
 cca → cca {1}
 î.hr. | îhr → [{1} ]î.Hr.
@@ -181,6 +184,12 @@ def _labeled_item(positional: list[str], named: dict[str, str]) -> str:
     return positional[2] if len(positional) > 2 and positional[2] else HOLE
 
 
+def _counted(positional: list[str], named: dict[str, str]) -> str:
+    """{{plural|56|locuitor|locuitori}}: 56 de locuitori (Romanian)."""
+    number, one, several = [*positional, "", "", ""][:3]
+    return f"{number} {plural(number, [one, several, f'de {several}'], 'ro')}" if several else HOLE
+
+
 def _years(positional: list[str], named: dict[str, str]) -> str:
     """{{nwrap|r.|1819|1861}}: r. 1819–1861, after a space."""
     words = [part for part in positional if part]
@@ -194,6 +203,7 @@ _FUNCTIONS: dict[str, Rule] = {
     "spanish ordinal": _spanish_ordinal,
     "biography": biography,
     "years": _years,
+    "counted": _counted,
     "labeled item": _labeled_item,
 }
 RULES = {
