@@ -6,7 +6,7 @@ their end.
 
 import re
 
-from data.sources.arxiv.latex.definitions import ARGUMENT, ASKS, Macro
+from data.sources.arxiv.latex.definitions.bodies import ARGUMENT, ASKS, Macro
 from data.sources.arxiv.latex.syntax import MAX_GROUP, Arguments, blanks_end
 
 _NESTED = 10  # nesting of questions about optional arguments

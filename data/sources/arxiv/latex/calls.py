@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from data.sources.arxiv.latex import conditionals
 from data.sources.arxiv.latex.arguments import answered, call_arguments, fence_body
-from data.sources.arxiv.latex.definitions import DONE, Macro
+from data.sources.arxiv.latex.definitions.bodies import DONE, Macro
 from data.sources.arxiv.latex.syntax import WORD, Arguments, ends_in_word
 
 MAX_CALL = 1 << 16  # characters that one call may produce, beyond four times its arguments

@@ -14,9 +14,11 @@ from functools import lru_cache
 from data.sources.arxiv.latex import audiences, flags, numbers, predicates
 from data.sources.arxiv.latex.calls import TooMuch, append, append_value
 from data.sources.arxiv.latex.conditionals import NAMED_TEST
-from data.sources.arxiv.latex.definitions import DONE, read_definition
+from data.sources.arxiv.latex.definitions.amendments import AMENDERS, amended
+from data.sources.arxiv.latex.definitions.bodies import DONE
+from data.sources.arxiv.latex.definitions.reading import read_definition
 from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, loop, resolved_input
-from data.sources.arxiv.latex.state import AMENDERS, GROUPS, PROTECTED, State, amended
+from data.sources.arxiv.latex.state import GROUPS, PROTECTED, State
 from data.sources.arxiv.latex.syntax import after_word, blanks_end, line_rest
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
 

@@ -5,25 +5,17 @@ the branches that conditionals choose.
 """
 
 import re
-from dataclasses import replace
 
 from data.sources.arxiv.latex import audiences, conditionals, predicates
 from data.sources.arxiv.latex.audiences import Audience
 from data.sources.arxiv.latex.calls import Calls
-from data.sources.arxiv.latex.definitions import (
-    AMSTEX,
-    DEFINERS,
-    TARGET,
-    Definition,
-    Known,
-    Macro,
-    macro_of,
-    read_definition,
-)
+from data.sources.arxiv.latex.definitions.amendments import AMENDERS
+from data.sources.arxiv.latex.definitions.bodies import Known, Macro
+from data.sources.arxiv.latex.definitions.reading import AMSTEX, DEFINERS, Definition, read_definition
 from data.sources.arxiv.latex.flags import Flags
 from data.sources.arxiv.latex.numbers import Numbers
 from data.sources.arxiv.latex.packages import HIDDEN, PACKAGES
-from data.sources.arxiv.latex.syntax import WORD, Arguments, blanks_end
+from data.sources.arxiv.latex.syntax import WORD, blanks_end
 
 _ENDLESS = 3  # give up on conditionals after this many unterminated ones
 _CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
@@ -50,42 +42,6 @@ _SETTING = re.compile(
 
 
 GROUPS = {"begingroup": "", "bgroup": "", "endgroup": "begingroup", "egroup": "bgroup"}  # and what they end
-# Commands that change a macro, and how many arguments follow its name (source2e, ltdefns; etoolbox).
-AMENDERS = {
-    **dict.fromkeys(("g@addto@macro", "appto", "gappto", "preto", "gpreto"), 1),
-    **dict.fromkeys(("apptocmd", "pretocmd"), 3),
-    "patchcmd": 4,
-}
-
-
-def amended(word: str, text: str, position: int, read: Arguments, known: Known) -> Definition | None:
-    r"""What \appto, \pretocmd, \patchcmd and their kin make of a macro; without a name if that is unknown."""
-    option = read.option(text, position) if word == "patchcmd" else None
-    target = TARGET.match(text, option[1] if option else position)
-    if target is None:
-        return None
-    name, end = target[2] or target[3], target.end()
-    given: list[str] = []
-    for _ in range(AMENDERS[word]):
-        argument = read.argument(text, end)
-        if argument is None:
-            return None
-        given.append(argument[0])
-        end = argument[1]
-    unknown, macro = Definition("", None, end), known.macros.get(name)
-    if macro is None or macro.final or macro.is_fence or macro.before_dot is not None:
-        return unknown
-    body = "".join(piece if isinstance(piece, str) else f"#{piece}" for piece in macro.body)
-    if word == "patchcmd":
-        body = body.replace(given[0], given[1], 1) if given[0] else body
-    else:
-        body = given[0] + body if "pre" in word else body + given[0]
-    new = macro_of(body, macro.arguments, known)
-    if new is None:
-        return unknown
-    is_spaced = new.spaced or (macro.spaced and "app" not in word and "add" not in word)
-    new = replace(new, default=macro.default, delimiters=macro.delimiters, signature=macro.signature)
-    return Definition(name, replace(new, spaced=is_spaced), end, word[0] == "g", meaning=body)
 
 
 class State:

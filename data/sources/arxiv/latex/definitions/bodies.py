@@ -1,0 +1,180 @@
+r"""Makes macros of the bodies of definitions.
+
+In: a body and what is known so far. Out: a `Macro`, or None if the body programs (conditionals, `\csname`,
+names with @, nested definitions) and so cannot be expanded.
+"""
+
+import re
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
+
+from data.sources.arxiv.latex.conditionals import TEST
+from data.sources.arxiv.latex.syntax import Arguments
+
+DONE = "\0"  # marks a name in a value that must not be expanded again; TeX ignores it
+
+PROGRAMS = re.compile(
+    r"\\[A-Za-z]++@|\\@[A-Za-z@]|##"  # names with @; \@ alone is a sign
+    r"|\\(?:if(?!f(?![A-Za-z]))[A-Za-z]*|else|fi|or|expandafter|noexpand|csname|endcsname|futurelet|let"
+    r"|[egx]?def|(?:new|renew|provide)command|DeclareRobustCommand|newenvironment|global|long|[clu]ccode|catcode"
+    r"|afterassignment|aftergroup|begingroup|endgroup|bgroup|egroup|advance|newcount|newdimen|newif|setbox|newbox"
+    r"|detokenize|scantokens|string|meaning|mathchoice|mathpalette|loop|repeat|usepackage|verb"
+    r"|read|write|immediate|special|[gex]?appto|g?preto|(?:app|pre)tocmd|patchcmd)(?![A-Za-z])"
+    r"|\\[A-Za-z@]++(?:_[a-z]{2,})++:"  # functions of LaTeX3
+)
+_INPUTS = re.compile(r"\\(?:input|include)(?![A-Za-z])")
+_MESSAGE = re.compile(r"\\(?:err|message|typeout|(?:Package|Class|Generic)(?:Error|Warning))")
+# The end of an abbreviation that adds a period unless one follows, as in the style files of CVPR and ECCV.
+_ONE_DOT = re.compile(r"\s*+\\futurelet\s*+\\[A-Za-z@]++\s*+\\@[A-Za-z@]*dot[A-Za-z@]*\s*")
+_NEXT_DOT = re.compile(r"\\@ifnextchar\s*+(?:\{\.\}|\.)")
+_LAST_WORD = re.compile(r"\\([A-Za-z]+)\s*\Z")
+_CONTROL_SPACE = re.compile(r"(?<!\\)\\\Z")  # its space was stripped
+_BRANCHING = re.compile(r"\\(if[A-Za-z]*|else|or|fi)(?![A-Za-z])")
+_DECIDABLE = re.compile(  # tests of an argument, or of whether a name is defined
+    r"\\ifx\s*+(?:(&|!|\*|\\\\)#[1-9]\1|\\@?undefined\s*+\\[A-Za-z]+|\\[A-Za-z]+\s*+\\(?:undefined|empty)(?![A-Za-z@]))"
+    r"|\\ifdefined\s*+\\[A-Za-z]+|\\if(?:num|case|odd)?(?![A-Za-z@])[^\\{}#\n]{0,20}#[1-9]"
+)
+_NUMBER_TEST = re.compile(r"\\if(?:num)?(?![A-Za-z@])\s*+\\([A-Za-z]+)\s*+[<=>]?\s*+\d")
+ASKS = re.compile(r"\\If(NoValue|Value|Boolean|Blank)(TF|T|F)(?![A-Za-z@])")  # about an argument
+ASKS_GIVEN = re.compile(r"\\If(?:NoValue|Value|Boolean)(?:TF|T|F)(?![A-Za-z@])")  # only by a signature
+_XSPACE = re.compile(r"\\xspace(?![A-Za-z@])")
+ARGUMENT = re.compile(r"(?:(?<!\\)|(?<=\\\\))#([1-9])")  # \# is a sign; in \\#1, the argument is
+
+
+@dataclass(slots=True)
+class Macro:
+    """A macro's value: literal pieces, with argument numbers between them."""
+
+    body: list[str | int]
+    arguments: int = 0
+    default: str | None = None  # default of the first argument, if optional
+    delimiters: list[str] | None = None  # \def's delimiters: before the first argument, then after each
+    final: bool = False  # \let to a name that is not the author's: never expanded further
+    spaced: bool = False  # its value has \xspace
+    signature: list[tuple[str, str]] | None = None  # of \NewDocumentCommand: kinds of arguments, and defaults
+    is_fence: bool = False  # of \DeclarePairedDelimiter: takes a star or a size, for its first and last piece
+    is_conditional: bool = False  # its body tests flags
+    has_tests: bool = False  # its body tests something with branches as arguments (\ifthenelse)
+    before_dot: str | None = None  # its other value, if it adds a period unless one follows
+    asks: bool = False  # its body asks whether arguments are given or blank (\IfBooleanTF, \IfBlankTF)
+
+    @property
+    def literal(self) -> str:
+        """The value of a macro without arguments."""
+        return "".join(piece for piece in self.body if isinstance(piece, str))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a definition may refer to."""
+
+    macros: Mapping[str, Macro]
+    flags: Container[str] = ()  # conditionals that can be decided when a macro is used
+    may_input: bool = False  # whether a macro that inputs files can be expanded
+
+
+# The kernel's macros that pick arguments (source2e, ltdefns).
+PICKS = {
+    "@gobble": Macro([], 1),
+    "@gobbletwo": Macro([], 2),
+    "@gobblefour": Macro([], 4),
+    "@firstofone": Macro([1], 1),
+    "@firstoftwo": Macro([1], 2),
+    "@secondoftwo": Macro([2], 2),
+    "empty": Macro([]),
+    "@empty": Macro([]),
+}
+
+
+def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
+    """A macro made from a definition's body, or None if the body programs."""
+    if not arguments and (picks := PICKS.get(body.strip().removeprefix("\\"))):
+        return replace(picks)
+    if not arguments and (values := _values_by_dot(body, known)):
+        macro = macro_of(values[0], 0, known)
+        if macro is None or PROGRAMS.search(values[1]):
+            return None
+        macro.before_dot = values[1].strip() if "\n" in body else values[1]
+        return macro
+    spaced = _XSPACE.search(body) is not None
+    if spaced:
+        body = _XSPACE.sub("", body)
+    if not known.may_input and _INPUTS.search(body):
+        return None
+    asks = ASKS.search(body) is not None
+    is_conditional = _asks_flags(body, known)
+    has_tests = TEST.search(body) is not None
+    plain = TEST.sub("", body) if has_tests else body
+    if PROGRAMS.search(_BRANCHING.sub("", plain) if is_conditional else plain):
+        either = _in_either_mode(body, arguments)
+        if either is None or PROGRAMS.search(either):
+            return None
+        body = either
+    if "\n" in body:
+        body = body.strip()
+    pieces = ARGUMENT.split(body) if "#" in body else [body]
+    numbers = [int(digit) for digit in pieces[1::2]]
+    if (
+        max(numbers, default=0) > arguments
+        or arguments < 0
+        or any("#" in piece.replace("\\#", "") for piece in pieces[::2])
+    ):
+        return None
+    filled: list[str | int] = [*pieces]
+    filled[1::2] = numbers
+    return Macro(
+        filled, arguments, spaced=spaced, is_conditional=is_conditional, has_tests=has_tests, asks=asks
+    )
+
+
+def _values_by_dot(body: str, known: Known) -> tuple[str, str] | None:
+    r"""A body's value, and its value before a period, if a period after a call changes it.
+
+    Examples: `\futurelet\@let@token\@onedot`, `e.g\@ifnextchar.{}{.\@}` and `\emph{e.g}\onedot`.
+    """
+    if _ONE_DOT.fullmatch(body):
+        return ".\\xspace", ""
+    if mark := _NEXT_DOT.search(body):
+        read = Arguments()
+        dotted = read.argument(body, mark.end())
+        other = read.argument(body, dotted[1]) if dotted else None
+        if dotted is None or other is None:
+            return None
+        before, after = body[: mark.start()], body[other[1] :]
+        return before + other[0] + after, _XSPACE.sub("", before + dotted[0] + after)
+    last = _LAST_WORD.search(body)
+    macro = known.macros.get(last[1]) if last else None
+    if last is None or macro is None or macro.before_dot is None:
+        return None
+    before = body[: last.start()]
+    return before + macro.literal + "\\xspace" * macro.spaced, before + macro.before_dot
+
+
+def _asks_flags(body: str, known: Known) -> bool:
+    """Whether the body branches, and only on flags, what is defined, numbers or an empty argument."""
+    words = _BRANCHING.findall(body)
+    asked = [word for word in words if word not in ("else", "or", "fi")]
+    if not asked or len(asked) != words.count("fi"):
+        return False
+    n_plain = len(_DECIDABLE.findall(body))
+    numbers = (known.macros.get(name) for name in _NUMBER_TEST.findall(body))
+    n_plain += sum(macro is not None and macro.literal.strip().isdecimal() for macro in numbers)
+    return sum(word in known.flags for word in asked) + n_plain == len(asked)
+
+
+def _in_either_mode(body: str, arguments: int) -> str | None:
+    r"""A body that asks once for \ifmmode, for formulas and text alike; None if there is no such body.
+
+    Without arguments, the formula serves both, as in `\ifmmode {\rm km} \else km\fi`. An argument may be
+    text and not a formula, so with arguments, both branches must show the same formula.
+    """
+    before, _, rest = body.partition("\\ifmmode")
+    branches, _, after = rest.partition("\\fi")
+    formula, _, other = (_CONTROL_SPACE.sub("\\\\ ", part.strip()) for part in branches.partition("\\else"))
+    if not formula or not other or "$" in before + formula + after or _MESSAGE.search(formula):
+        return None
+    is_same = len(other) > 1 and other[0] == other[-1] == "$" and other[1:-1].strip() == formula
+    if arguments and not is_same:
+        return None
+    before = "" if before.strip() == "\\relax" else before.lstrip()
+    return f"{before}\\ensuremath{{{formula}}}{after.lstrip()}"
