@@ -7,7 +7,7 @@ their end.
 import re
 
 from data.sources.arxiv.latex.definitions.bodies import ARGUMENT, ASKS, Macro
-from data.sources.arxiv.latex.syntax import MAX_GROUP, Arguments, blanks_end
+from data.sources.arxiv.latex.syntax import MAX_GROUP, Arguments, append, blanks_end
 
 _NESTED = 10  # nesting of questions about optional arguments
 _SIZE = re.compile(r"\s*+\\([Bb]igg?)\s*+")
@@ -48,11 +48,13 @@ def _signed(
             found = read.between(kind[1], kind[2], text, position)
         else:
             found = read.option(text, position)
+            if found and kind == "U" and not found[0].strip():
+                found, position = None, found[1]
         if found is None:
             if kind[0] in "mrR":
                 return None
             missing.append(len(arguments))
-            found = default if kind[0] in "OD" else "-NoValue-", position
+            found = default if kind[0] in "ODU" else "-NoValue-", position
         arguments.append(found[0])
         position = found[1]
     shown = dict(enumerate(arguments, 1))
@@ -95,9 +97,11 @@ def answered(value: str, read: Arguments, depth: int = 0) -> str:
         if asked is None or len(branches) < len(mark[2]):
             continue
         chosen = branches.get("T" if _is_true(mark[1], asked[0]) else "F", "")
-        out += [value[place : mark.start()], answered(chosen, read, depth + 1)]
+        append(out, value[place : mark.start()])
+        append(out, answered(chosen, read, depth + 1))
         place = asked[1]
-    return "".join(out) + value[place:]
+    append(out, value[place:])
+    return "".join(out)
 
 
 def _is_true(question: str, argument: str) -> bool:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 
 from data.sources.arxiv.latex import conditionals
 from data.sources.arxiv.latex.arguments import answered, call_arguments, fence_body
-from data.sources.arxiv.latex.definitions.bodies import DONE, Macro
-from data.sources.arxiv.latex.syntax import WORD, Arguments, ends_in_word
+from data.sources.arxiv.latex.definitions.bodies import DONE, PROGRAMS, Macro
+from data.sources.arxiv.latex.syntax import MAX_GROUP, MAX_OPTION, WORD, Arguments, append, append_value
 
 MAX_CALL = 1 << 16  # characters that one call may produce, beyond four times its arguments
 MAX_DEPTH = 32  # nesting of values
@@ -32,6 +32,9 @@ _TESTS = re.compile(
 # Names of TeX's engines and converters, which no paper defines.
 _ENGINES = re.compile(r"pdf|lua|[Xx]e|direct|HCode|[eu]?p?TeX|Umath|tex4ht|LaTeXML|latexml|hevea|kanji|jisx")
 _TRAILING = re.compile(r"\\([A-Za-z]+)\Z")
+_PARTS = re.compile(r"\\([A-Za-z]+|.)|[{}]", re.DOTALL)
+_LAST_CALLS = 3  # look at this many calls at a value's end for one whose arguments follow
+_LONG_READS = 100  # look this often for arguments beyond `MAX_OPTION` characters
 
 
 class TooMuch(Exception):
@@ -40,25 +43,6 @@ class TooMuch(Exception):
 
 class _Explodes(Exception):
     """A macro expands to more text than one call may produce."""
-
-
-def append(out: list[str], piece: str) -> None:
-    """Append a piece, separated from a control word that ends right before it."""
-    if not piece:
-        return
-    if out and piece[0].isalpha():
-        last = out[-1]
-        if last[-1].isalpha() and ends_in_word(last, len(last)):
-            out.append(" ")
-    out.append(piece)
-
-
-def append_value(out: list[str], before: str, value: str) -> None:
-    r"""Append a value; its leading [ must not become an option of the \\ or \item before it."""
-    append(out, before)
-    if value.startswith("[") and out and out[-1].rstrip().endswith(("\\\\", "\\\\*", "\\item")):
-        out.append("{}")
-    append(out, value)
 
 
 def _ended(
@@ -89,6 +73,9 @@ class Calls:
         # Those of them that take nothing from the text after a call, and whether \xspace ends them.
         self._ready: dict[str, tuple[str, bool]] = {}
         self._blocked = 0  # how often a macro was met inside its own value
+        self._lacking = 0  # how often a call lacked arguments
+        self._open: set[str] = set()  # names in the cache whose value has such a call
+        self._long_reads = 0
         self._work, self._call_limit, self._budget = 0, 0, _SLACK
         self.drafts: dict[str, bool] = {}  # what the package ifdraft's commands answer
         self.decide: Callable[[str], str | None] = lambda value: None  # see predicates.resolved
@@ -109,6 +96,7 @@ class Calls:
         """Call this when a flag changes."""
         self._cache.clear()
         self._ready.clear()
+        self._open.clear()
 
     def asked(self, name: str) -> bool | str | None:
         """What a name means to a conditional; with a backslash, whether it is defined."""
@@ -167,7 +155,7 @@ class Calls:
         macro = self.macros.get(name)
         if macro is None or macro.arguments or macro.delimiters or macro.is_fence:
             return
-        if macro.before_dot is not None:
+        if macro.before_dot is not None or name in self._open:
             return
         value = macro.literal if macro.final else self._cache.get(name)
         last = _TRAILING.search(value) if value is not None else None
@@ -196,15 +184,25 @@ class Calls:
     ) -> tuple[str, int] | None:
         out: list[str] = []
         for _ in range(MAX_DEPTH):
+            lacking = self._lacking
             found = self._value(text, name, position, active, depth)
             if found is None:
                 break
             value, position = found
+            unfinished = self._unfinished(value, active) if self._lacking > lacking else None
+            if unfinished is not None:
+                before, name, tail = unfinished
+                found = self._finished(name, tail, text, position, active, depth)
+                if found is None:
+                    append(out, value)
+                    return "".join(out), position
+                append(out, before)
+                value, position = found
             last = _TRAILING.search(value, max(0, len(value) - 60)) if value[-1:].isalpha() else None
             following = self.macros.get(last[1]) if last else None
             if last is None or not following or not following.arguments or last[1] in active:
                 if not out:
-                    return found
+                    return value, position
                 append(out, value)
                 return "".join(out), position
             append(out, value[: last.start()])  # its last macro takes arguments from what follows
@@ -213,6 +211,36 @@ class Calls:
             return None
         append(out, "\\" + name)
         return "".join(out), position
+
+    def _unfinished(self, value: str, active: frozenset[str]) -> tuple[str, str, str] | None:
+        """A call at a value's end whose last arguments follow: what is before it, its name, what is after."""
+        level, marks = 0, []
+        for mark in _PARTS.finditer(value):
+            level += (mark[0] == "{") - (mark[0] == "}")
+            macro = self.macros.get(mark[1]) if level == 0 and mark[1] else None
+            if macro and macro.arguments and mark[1] not in active:
+                marks.append(mark)
+        for mark in marks[-_LAST_CALLS:]:
+            if call_arguments(self.macros[mark[1]], value, mark.end(), Arguments()) is None:
+                return value[: mark.start()], mark[1], value[mark.end() :]
+        return None
+
+    def _finished(
+        self, name: str, tail: str, text: str, position: int, active: frozenset[str], depth: int
+    ) -> tuple[str, int] | None:
+        """The value of a call that begins with `tail`, at a value's end, and continues in the text."""
+        for most in (MAX_OPTION, MAX_GROUP):
+            whole = tail + text[position : position + most]
+            found = call_arguments(self.macros[name], whole, 0, Arguments())
+            if found is not None and found[1] > len(tail):
+                value = self._value(whole, name, 0, active, depth)
+                return (value[0], position + value[1] - len(tail)) if value else None
+            if position + most >= len(text):
+                break
+            self._long_reads += 1
+            if self._long_reads > _LONG_READS:
+                break
+        return None
 
     def _value(
         self, text: str, name: str, position: int, active: frozenset[str], depth: int
@@ -225,6 +253,7 @@ class Calls:
         if macro.arguments or macro.delimiters:
             found = call_arguments(macro, text, position, self.read)
             if found is None:
+                self._lacking += 1
                 return None
             arguments, position = found
             arguments = [
@@ -249,14 +278,17 @@ class Calls:
             value = macro.literal
         elif name in self._cache:
             value = self._cache[name]
+            self._lacking += name in self._open
         else:
-            blocked = self._blocked
+            blocked, lacking = self._blocked, self._lacking
             chosen = self._chosen(macro, macro.literal)
             if chosen is None:
                 return None
             value = self._inner(chosen, active | {name}, depth + 1)
             if blocked == self._blocked:
                 self._cache[name] = value
+                if lacking < self._lacking:
+                    self._open.add(name)
         self._spend(len(value) + given, name)
         if self._work > self._call_limit or len(value) > MAX_CALL + 4 * given:
             raise _Explodes(name)
@@ -271,7 +303,8 @@ class Calls:
     def _chosen(self, macro: Macro, value: str) -> str | None:
         """A value with the branches that flags and tests choose; None if a test is undecided."""
         value = conditionals.resolved(value, self.asked) if macro.is_conditional else value
-        return self.decide(value) if macro.has_tests else value
+        chosen = self.decide(value) if macro.has_tests else value
+        return None if macro.may_program and chosen and PROGRAMS.search(chosen) else chosen
 
     def _inner(self, text: str, active: frozenset[str], depth: int) -> str:
         """A value or argument with its macros expanded, except those that are being expanded already."""

@@ -9,12 +9,13 @@ import re
 from dataclasses import dataclass
 
 from data.sources.arxiv.latex.numbers import read_length, read_number
-from data.sources.arxiv.latex.syntax import Lookup, after_word, value_of
+from data.sources.arxiv.latex.syntax import Arguments, Lookup, after_word, append, value_of
 
 MAX_DEPTH = 20  # nesting of conditionals in a macro's value
 MAX_LENGTH = 1 << 18  # length of such a value
 
 ELSE = -1  # the branch after \else
+COMPARISON = "ifarg@same"  # bodies.py's form of a test of whether two arguments are the same
 
 _TOKEN = re.compile(
     r"%[^\n]*|\\(?:newif\s*+\\if[A-Za-z@]++|let\s*+\\if[A-Za-z@]++\s*+=?\s*+\\if[A-Za-z@]++"
@@ -125,6 +126,11 @@ def decided(
 
 def _is_true(name: str, text: str, position: int, lookup: Lookup) -> tuple[bool, int] | None:
     """Whether a test that begins at `position` is true, and where it ends; None if unknown."""
+    if name == COMPARISON:
+        read = Arguments()
+        one = read.argument(text, position)
+        other = read.argument(text, one[1]) if one else None
+        return (one[0].strip() == other[0].strip(), other[1]) if one and other else None
     if name in ("iffalse", "iftrue"):
         return name == "iftrue", position
     if name == "if":
@@ -206,6 +212,8 @@ def resolved(text: str, lookup: Lookup, depth: int = 0) -> str:
         if chosen is None:
             break
         first = min(after_word(text, mark.start(), chosen.start), chosen.end)
-        out += [text[place : mark.start()], resolved(text[first : chosen.end], lookup, depth + 1)]
+        append(out, text[place : mark.start()])
+        append(out, resolved(text[first : chosen.end], lookup, depth + 1))
         place = after_word(text, chosen.end, chosen.fi)
-    return "".join(out) + text[place:]
+    append(out, text[place:])
+    return "".join(out)

@@ -12,14 +12,14 @@ import re
 from functools import lru_cache
 
 from data.sources.arxiv.latex import audiences, flags, numbers, predicates
-from data.sources.arxiv.latex.calls import TooMuch, append, append_value
+from data.sources.arxiv.latex.calls import TooMuch
 from data.sources.arxiv.latex.conditionals import NAMED_TEST
 from data.sources.arxiv.latex.definitions.amendments import AMENDERS, amended
 from data.sources.arxiv.latex.definitions.bodies import DONE
 from data.sources.arxiv.latex.definitions.reading import read_definition
 from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, loop, resolved_input
 from data.sources.arxiv.latex.state import GROUPS, PROTECTED, State
-from data.sources.arxiv.latex.syntax import after_word, blanks_end, line_rest
+from data.sources.arxiv.latex.syntax import after_word, append, append_value, blanks_end, line_rest
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
 
 __all__ = ["PROTECTED", "TooMuch", "expand"]
@@ -35,6 +35,7 @@ _ARGUMENT_FIRST = re.compile(
 )
 _LOOPS = frozenset({"foreach", "@for"})
 _BRANCHES = audiences.CHOOSE | predicates.COMMANDS | {"fi", "unless"}
+_LOADING = frozenset({"usepackage", "RequirePackage", "documentclass"})
 _PREFIXES = frozenset({"long", "global", "outer", "protected"})
 
 
@@ -53,7 +54,7 @@ def expand(
 
 _COMMANDS = flags.COMMANDS | numbers.COMMANDS | audiences.COMMANDS
 _SPECIAL = _PREFIXES | _COMMANDS | INPUTS | _BRANCHES | GROUPS.keys()
-_SPECIAL |= _LOOPS | {"expandafter", "usepackage", "RequirePackage", "makeatletter", "makeatother"}
+_SPECIAL |= _LOOPS | {"expandafter", *_LOADING, "makeatletter", "makeatother"}
 
 
 @lru_cache(maxsize=64)
@@ -280,7 +281,7 @@ class _Expander:
             return position
         elif word in numbers.COMMANDS or word in self.numbers.values:
             position = self.numbers.command(word, text, at, position, is_sure=is_sure, is_local=depth > 0)
-        elif word in ("usepackage", "RequirePackage"):
+        elif word in _LOADING:
             self.state.use_packages(text, position)
             return position
         else:

@@ -2,14 +2,19 @@ r"""Defines the commands of packages for authors' notes and changes, by what a r
 
 A note to co-authors is not part of the paper's text, whether or not its package prints it; the new text of
 a change is. Sources: the manuals of todonotes, easy-todo, todo, changes, fixme,
-trackchanges, easyReview, pdfcomment and beamer.
+trackchanges, easyReview, pdfcomment and beamer, and of the class aastex.
 """
 
 _TODO = (
     r"\newcommand{\todo}[2][]{}\newcommand{\missingfigure}[2][]{}"
     r"\newcommand{\listoftodos}[1][]{}\newcommand{\todototoc}{}"
 )
+_AASTEX = (
+    r"\newcommand{\added}[2][]{#2}\newcommand{\deleted}[2][]{}\newcommand{\replaced}[3][]{#3}"
+    r"\newcommand{\explain}[2][]{}\newcommand{\edit}[2]{#2}\newcommand{\listofchanges}{}"
+)
 PACKAGES = {
+    **dict.fromkeys((f"aastex{version}" for version in ("6", "61", "62", "63", "631", "7", "701")), _AASTEX),
     "todonotes": _TODO,
     "luatodonotes": _TODO,
     "easy-todo": r"\newcommand{\todo}[1]{}\newcommand{\listoftodos}{}",

@@ -9,6 +9,7 @@ import re
 from data.sources.arxiv.latex.calls import Calls
 from data.sources.arxiv.latex.conditionals import DRAFTS, N_TEST_ARGUMENTS, RELATION, TEST, compared
 from data.sources.arxiv.latex.numbers import read_length, read_number
+from data.sources.arxiv.latex.syntax import append
 
 _SIGN = re.compile(r"\s*+\\(?:([A-Za-z]++)|([()]))")
 _LENGTHS = re.compile(r"[<=>]")  # between two lengths
@@ -119,9 +120,11 @@ def resolved(value: str, calls: Calls, depth: int = 0) -> str | None:
         chosen = resolved(branches[0 if is_true else 1], calls, depth + 1)
         if chosen is None:
             return None
-        out += [value[place : mark.start()], chosen]
+        append(out, value[place : mark.start()])
+        append(out, chosen)
         place = end
-    return "".join(out) + value[place:]
+    append(out, value[place:])
+    return "".join(out)
 
 
 class _Test:

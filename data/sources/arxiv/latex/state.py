@@ -54,7 +54,11 @@ class State:
         self.calls = Calls(self.flags.values, self.numbers.values, paper if has_preamble else "")
         self.calls.decide = lambda value: predicates.resolved(value, self.calls)
         self.calls.allow(len(paper))
-        self.known = Known(self.calls.macros, self.flags.values, may_input=may_input)
+        if "xspace" in paper:
+            self.calls.put("xspace", Macro([], spaced=True))
+        self.known = Known(
+            self.calls.macros, self.flags.values, may_input=may_input, in_full=self.calls.in_full
+        )
         # Commands that define macros, each with the one it is short for: \newcommand{\nc}{\newcommand}.
         self.definers = {name: name for name in (*DEFINERS, *AMENDERS)}
         self.definers |= AMSTEX if "amstex" in paper or "amsppt" in paper else {}

@@ -151,6 +151,25 @@ def after_word(text: str, word: int, position: int) -> int:
     return position if ends_in_word(text, word) else end
 
 
+def append(out: list[str], piece: str) -> None:
+    """Append a piece, separated from a control word that ends right before it."""
+    if not piece:
+        return
+    if out and piece[0].isalpha():
+        last = out[-1]
+        if last[-1].isalpha() and ends_in_word(last, len(last)):
+            out.append(" ")
+    out.append(piece)
+
+
+def append_value(out: list[str], before: str, value: str) -> None:
+    r"""Append a value; its leading [ must not become an option of the \\ or \item before it."""
+    append(out, before)
+    if value.startswith("[") and out and out[-1].rstrip().endswith(("\\\\", "\\\\*", "\\item")):
+        out.append("{}")
+    append(out, value)
+
+
 def inline_end(text: str, position: int, has_language: bool = False) -> int:
     r"""The end of \verb's or \lstinline's argument, or `position` if its line does not close it.
 

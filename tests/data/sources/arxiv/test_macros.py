@@ -32,6 +32,7 @@ def expanded(text: str) -> str:
             "\\DeclareMathOperator{\\tr}{tr}\\DeclareMathOperator*{\\am}{arg\\,min}\\tr\\am",
             "\\operatorname{tr}\\operatorname*{arg\\,min}",
         ),
+        ("{\\it IRAS}\\xspace is \\emph{x}\\xspace(y)\\xspace.", "{\\it IRAS} is \\emph{x} (y)."),
         (
             "\\newcommand{\\this}{emcee\\xspace}\\this is \\this. \\this\\cite{a}",
             "emcee is emcee. emcee \\cite{a}",
@@ -169,6 +170,9 @@ def test_a_short_name_for_a_definition_ends_with_its_group():
         ("\\newif\\ifd\\dtrue\\edef\\a{\\ifd y\\else n\\fi}\\dfalse\\a", "y"),
         ("\\edef\\a#1{<#1>}\\a{1}", "<1>"),
         ("\\def\\a{1}\\appto\\a{2}\\preto\\a{0}\\a", "012"),
+        ("\\def\\a{1}\\def\\b{x}\\appto\\b{\\a}\\eappto\\b{\\a}\\def\\a{2}\\b", "x21"),
+        ("\\def\\b{x}\\csappto{b}{y}\\cspreto{b}{z}{\\cseappto{b}{1}}\\csxpreto{b}{2}\\b", "{}2zxy"),
+        ("\\def\\b{x}\\xpretocmd{\\b}{y}{}{}\\xpatchcmd\\b{x}{z}{}{}\\addto\\b{!}\\b", "yz!"),
         ("\\def\\a{1}{\\appto\\a{2}\\a}\\gappto\\a{3}\\a", "{12}13"),
         (
             "\\makeatletter\\let\\a\\@empty\\g@addto@macro\\a{1}\\makeatother\\a",

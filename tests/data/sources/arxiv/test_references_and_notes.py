@@ -65,3 +65,11 @@ def test_a_last_section_on_literature_is_text_without_entries():
 @pytest.mark.parametrize("loads", ["usepackage", "RequirePackage"])
 def test_notes_to_co_authors_are_left_out(package, text, left, loads):
     assert body(f"\\{loads}[draft]{{{package}}}", text) == left + "\n"
+
+
+def test_the_new_text_of_a_change_is_kept_with_the_class_aastex():
+    text = "\\added{One}\\deleted{x} \\replaced{y}{two}\\explain{why} \\edit1{three}."
+    start = "\\begin{document}\n\\section{A}\n"
+    for version in ("61", "631", "701"):
+        paper = f"\\documentclass[trackchanges]{{aastex{version}}}\n{start}{text}\n\\end{{document}}\n"
+        assert clean_latex(paper) == "\\section{A}\nOne two three.\n"

@@ -5,10 +5,11 @@ names with @, nested definitions) and so cannot be expanded.
 """
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 
-from data.sources.arxiv.latex.conditionals import TEST
+from data.sources.arxiv.latex.conditionals import COMPARISON, TEST
+from data.sources.arxiv.latex.definitions.comparisons import with_comparisons
 from data.sources.arxiv.latex.syntax import Arguments
 
 DONE = "\0"  # marks a name in a value that must not be expanded again; TeX ignores it
@@ -19,7 +20,7 @@ PROGRAMS = re.compile(
     r"|[egx]?def|(?:new|renew|provide)command|DeclareRobustCommand|newenvironment|global|long|[clu]ccode|catcode"
     r"|afterassignment|aftergroup|begingroup|endgroup|bgroup|egroup|advance|newcount|newdimen|newif|setbox|newbox"
     r"|detokenize|scantokens|string|meaning|mathchoice|mathpalette|loop|repeat|usepackage|verb"
-    r"|read|write|immediate|special|[gex]?appto|g?preto|(?:app|pre)tocmd|patchcmd)(?![A-Za-z])"
+    r"|read|write|immediate|special|(?:cs)?[gex]?(?:app|pre)to|x?(?:app|pre)tocmd|x?patchcmd|addto)(?![A-Za-z])"
     r"|\\[A-Za-z@]++(?:_[a-z]{2,})++:"  # functions of LaTeX3
 )
 _INPUTS = re.compile(r"\\(?:input|include)(?![A-Za-z])")
@@ -32,7 +33,9 @@ _CONTROL_SPACE = re.compile(r"(?<!\\)\\\Z")  # its space was stripped
 _BRANCHING = re.compile(r"\\(if[A-Za-z]*|else|or|fi)(?![A-Za-z])")
 _DECIDABLE = re.compile(  # tests of an argument, or of whether a name is defined
     r"\\ifx\s*+(?:(&|!|\*|\\\\)#[1-9]\1|\\@?undefined\s*+\\[A-Za-z]+|\\[A-Za-z]+\s*+\\(?:undefined|empty)(?![A-Za-z@]))"
-    r"|\\ifdefined\s*+\\[A-Za-z]+|\\if(?:num|case|odd)?(?![A-Za-z@])[^\\{}#\n]{0,20}#[1-9]"
+    r"|\\"
+    + COMPARISON
+    + r"|\\ifdefined\s*+\\[A-Za-z]+|\\if(?:num|case|odd)?(?![A-Za-z@])[^\\{}#\n]{0,20}#[1-9]"
 )
 _NUMBER_TEST = re.compile(r"\\if(?:num)?(?![A-Za-z@])\s*+\\([A-Za-z]+)\s*+[<=>]?\s*+\d")
 ASKS = re.compile(r"\\If(NoValue|Value|Boolean|Blank)(TF|T|F)(?![A-Za-z@])")  # about an argument
@@ -56,6 +59,7 @@ class Macro:
     is_conditional: bool = False  # its body tests flags
     has_tests: bool = False  # its body tests something with branches as arguments (\ifthenelse)
     before_dot: str | None = None  # its other value, if it adds a period unless one follows
+    may_program: bool = False  # some of its branches do what cannot be expanded
     asks: bool = False  # its body asks whether arguments are given or blank (\IfBooleanTF, \IfBlankTF)
 
     @property
@@ -71,6 +75,7 @@ class Known:
     macros: Mapping[str, Macro]
     flags: Container[str] = ()  # conditionals that can be decided when a macro is used
     may_input: bool = False  # whether a macro that inputs files can be expanded
+    in_full: Callable[[str], str] = str  # expands the macros in a text
 
 
 # The kernel's macros that pick arguments (source2e, ltdefns).
@@ -102,14 +107,20 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     if not known.may_input and _INPUTS.search(body):
         return None
     asks = ASKS.search(body) is not None
+    if "#" in body and "\\if" in body:
+        body = with_comparisons(body)
     is_conditional = _asks_flags(body, known)
     has_tests = TEST.search(body) is not None
     plain = TEST.sub("", body) if has_tests else body
-    if PROGRAMS.search(_BRANCHING.sub("", plain) if is_conditional else plain):
+    may_program = PROGRAMS.search(_BRANCHING.sub("", plain) if is_conditional else plain) is not None
+    if may_program and is_conditional and PROGRAMS.search(_outside(plain)):
+        return None
+    if may_program and not is_conditional:
         either = _in_either_mode(body, arguments)
-        if either is None or PROGRAMS.search(either):
+        if either is not None and not PROGRAMS.search(either):
+            body, may_program = either, False
+        elif not has_tests:
             return None
-        body = either
     if "\n" in body:
         body = body.strip()
     pieces = ARGUMENT.split(body) if "#" in body else [body]
@@ -122,9 +133,14 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
         return None
     filled: list[str | int] = [*pieces]
     filled[1::2] = numbers
-    return Macro(
-        filled, arguments, spaced=spaced, is_conditional=is_conditional, has_tests=has_tests, asks=asks
-    )
+    macro = Macro(filled, arguments, spaced=spaced, asks=asks, may_program=may_program)
+    macro.is_conditional, macro.has_tests = is_conditional, has_tests
+    return macro
+
+
+def _outside(body: str) -> str:
+    """What is before and after a body's conditionals."""
+    return body.partition("\\if")[0] + body.rpartition("\\fi")[2]
 
 
 def _values_by_dot(body: str, known: Known) -> tuple[str, str] | None:

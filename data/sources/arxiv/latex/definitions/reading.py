@@ -40,7 +40,9 @@ DEFINERS |= {"let", "DeclareMathOperator"}
 AMSTEX = {"define": "def", "redefine": "def"}  # AMS-TeX's own names
 TARGET = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
-_DEFAULT = re.compile(r"([1-9])\s*+=\s*+(\{[^{}]*\}|[^,]*)")  # in xargs' [1=, 3=none]
+_GROUP = re.compile(r"\{([^{}]*)\}\Z")
+# In xargs' [1=, 3=none, usedefault]: a number without a value means an empty default.
+_XARGS_ITEM = re.compile(r"(?:^|,)\s*+(?:([1-9])|(usedefault))\s*+(?:=\s*+(\{[^{}]*\}|[^,]*))?(?=,|$)")
 _LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z@])[ \t]*=?[ \t]?(?:\\([A-Za-z@]+|[^A-Za-z@])|.)", re.DOTALL)
 # Excludes control words that other parts of this package act on.
 _DELIMITER = (
@@ -92,11 +94,7 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
         count, default = len(signature) if signature is not None else -1, None
     elif word in _XARGS:
         count, defaults, position = _count(text, position, read)
-        optional = dict(_DEFAULT.findall(defaults or ""))
-        signature = [
-            ("O", optional[str(n)]) if str(n) in optional else ("m", "") for n in range(1, count + 1)
-        ]
-        default = None
+        signature, default = _of_xargs(count, defaults or ""), None
     elif word in _TWO_OPTIONS:
         count, first, position = _count(text, position, read)
         second, position = read.option(text, position) or ("", position)
@@ -216,6 +214,17 @@ def _environment(text: str, position: int, read: Arguments) -> Definition | None
             return None
         position = group[1]
     return Definition("", None, position)
+
+
+def _of_xargs(count: int, defaults: str) -> list[tuple[str, str]]:
+    """The arguments of a command of xargs; `usedefault` makes an empty optional one the default."""
+    items = _XARGS_ITEM.findall(defaults)
+    kind = "U" if any(used for _, used, _ in items) else "O"
+    optional = {number: _GROUP.sub(r"\1", value.strip()) for number, _, value in items if number}
+    return [
+        (kind, optional[str(number)]) if str(number) in optional else ("m", "")
+        for number in range(1, count + 1)
+    ]
 
 
 def _signature(kinds: str) -> list[tuple[str, str]] | None:
