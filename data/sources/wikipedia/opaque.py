@@ -7,7 +7,7 @@ behind the placeholders.
 import html
 import re
 
-from data.sources.wikipedia.marks import BREAK, END, GONE, KEPT
+from data.sources.wikipedia.marks import BREAK, END, GONE, KEPT, LINE
 from data.sources.wikipedia.names import DROPPED, FORMULAS, VERBATIM
 
 _OPAQUE = re.compile(
@@ -31,13 +31,14 @@ def without_opaque(text: str, verbatim: list[str]) -> str:
             if end and text[place : place + 1] == "\n" and (begin == 0 or text[begin - 1] == "\n"):
                 place += 1
             continue
-        closing = None if found[2].endswith("/") else ends.find(rf"</{name}\s*>", after)
+        closing = None if found[2].endswith("/") else ends.find(rf"</\s*+{name}\s*>", after)
         place = after if closing is None else closing[1]
         content = "" if closing is None else _content(name, text[after : closing[0]])
         if content and name == "nowiki" and _NUMBER.fullmatch(content):
             pieces.append(content)  # so that it can be a power: 10<sup><nowiki>6</nowiki></sup>
         elif content:
-            pieces.append(f"{KEPT}{len(verbatim)}{END}")
+            place_holder = f"{KEPT}{len(verbatim)}{END}"
+            pieces.append(_on_lines(place_holder, text, begin, place) if _is_block(found) else place_holder)
             verbatim.append(content)
         elif closing is None and name == "ref" and not found[2].endswith("/"):
             pieces.append(GONE)  # it never ends
@@ -45,6 +46,18 @@ def without_opaque(text: str, verbatim: list[str]) -> str:
             pieces.append(BREAK)
     pieces.append(text[place:])
     return "".join(pieces)
+
+
+def _is_block(tag: re.Match[str]) -> bool:
+    """Whether a tag's content is shown on lines of its own."""
+    is_code = tag[1].lower() in ("pre", "syntaxhighlight", "source")
+    return is_code and not re.search(r"\binline\b|enclose\s*=\s*[\"']?none", tag[2], re.IGNORECASE)
+
+
+def _on_lines(shown: str, text: str, begin: int, end: int) -> str:
+    """The text with line breaks where [begin, end) neither begins nor ends a line."""
+    before = LINE if begin and text[begin - 1] != "\n" else ""
+    return before + shown + (LINE if end < len(text) and text[end] != "\n" else "")
 
 
 def _content(name: str, content: str) -> str:

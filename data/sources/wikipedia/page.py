@@ -142,12 +142,20 @@ class Page:
             if frame is None:
                 return
             kind, start, bounds = frame
-            count -= 3 if kind == _PARAMETER and count > 2 else 2
-            if kind == _PARAMETER:
+            if kind == _PARAMETER and count > 2:
                 self._replace(start, GONE)
+                count -= 3
+                continue
+            count -= 2
+            if kind == _PARAMETER and "".join(self._out[start:]) == "!":  # {{{!}}
+                self._replace(start, "")
+                self._push(_TABLE)
+                self._out.append("{|")
             else:
                 self._template(start, bounds)
-        if count:
+        if count and self._open[_TABLE] and self._out[-1] == "|":  # {{!}}}
+            self._drop(_TABLE)
+        elif count:
             self._out.append("}")
 
     def _template(self, start: int, bounds: list[int]) -> None:
@@ -235,7 +243,7 @@ class Page:
         self._place = end
         self._out.append("|")
         in_variant = self._has_variants and _in_variant(text, begin)
-        if self._stack and self._stack[-1][0] in (_TEMPLATE, _LINK) and not in_variant:
+        if self._stack and self._stack[-1][0] in (_TEMPLATE, _PARAMETER, _LINK) and not in_variant:
             self._stack[-1][2].append(len(self._out))
         if braces == 1:
             self._out.append("}")

@@ -9,7 +9,8 @@ import operator
 import re
 from collections.abc import Callable
 
-from data.sources.wikipedia.marks import GONE, HOLE
+from data.sources.wikipedia.marks import GONE, HOLE, SUB, SUB_END, SUP, SUP_END, literal
+from data.sources.wikipedia.names import DROPPED, FORMULAS
 from data.sources.wikipedia.templates.separators import formatted
 
 _EXPRESSION = re.compile(r"[\d.+\-*/() ]{1,100}")
@@ -64,6 +65,15 @@ def counted(positional: list[str], language: str) -> str | None:
     number, *forms = positional or [""]
     is_counted = number[:1].isdigit() and len(forms) > 1 and all(form.isalpha() for form in forms)
     return f"{number} {plural(number, forms, language)}" if is_counted else None
+
+
+def _tag(value: str, arguments: list[str], language: str) -> str | None:
+    """{{#tag:math|x^2}}; None for <ref> and the like, which leave nothing."""
+    name, content = value.lower(), "".join(arguments[:1])
+    if name in FORMULAS:
+        return literal(f"${' '.join(content.split())}$") if content else None
+    raised = {"sup": (SUP, SUP_END), "sub": (SUB, SUB_END)}.get(name, ("", ""))
+    return None if name in DROPPED else content.join(raised)
 
 
 def _if(value: str, arguments: list[str], language: str) -> str:
@@ -130,7 +140,8 @@ def _padded(value: str, arguments: list[str], *, left: bool) -> str:
     return missing + value if left else value + missing
 
 
-_FUNCTIONS: dict[str, Callable[[str, list[str], str], str]] = {
+_FUNCTIONS: dict[str, Callable[[str, list[str], str], str | None]] = {
+    "#tag": _tag,
     "#if": _if,
     "#ifeq": _if_equal,
     "#switch": _switch,

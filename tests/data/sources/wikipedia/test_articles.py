@@ -66,6 +66,14 @@ CASES = [
      "In AD 500 or 50 BC: Chinese: 中国, Korean: 서울; Hanja: 漢; RR: Seoul."),
     ("en", "See [[https://a.b/c]] and [[http://a.b c]].", "See and [c]."),
     ("ro", "A jucat cu {{ROM}}, nu cu {{ROU}}.", "A jucat cu România, nu cu România."),
+    # tags written as functions, blocks of code, tables and templates with a brace too many
+    ("en", "It is {{#tag:math|x^2}}{{#tag:ref|a note|name=b}}, x{{#tag:sup|2}} or {{#tag:nowiki|[[c]]}}.",
+     "It is $x^2$, x^2 or c."),
+    ("en", "Run <pre>ls</pre> or <syntaxhighlight lang=sh inline>cd</syntaxhighlight> now:\n"
+     "* this <source lang=sh>\npwd\n</source>", "Run\nls\nor cd now:\n- this\npwd"),
+    ("en", "One.\n{{{!}} class=x\n{{!}} a\n{{!}}}\nTwo {{{small|b}} c.<ref>x</ ref> d", "One.\n\nTwo b c. d"),
+    ("de", "Es sind {{ZahlExp|5,97|suffix=(25)|post=eV}} oder {{ZahlExp|1,5|6|post=kJ}}.",
+     "Es sind 5,97(25) eV oder 1,5·10^6 kJ."),
 ]  # fmt: skip
 
 

@@ -51,7 +51,10 @@ CASES = {
     "paragraphs with a space": (" a  b\n\n c\n* d\n * e", "a b\n\nc\n- d\n- e"),
     "indented markup": ("<div>\n  <p>a  b</p>\n  <p>c</p>\n</div>", "a b\n\nc"),
     "tags": ("H<sub>2</sub>O<br/>a <span style='b'>c</span> <x@y.z> 1 < 2 > 0", "H2O\na c <x@y.z> 1 < 2 > 0"),
-    "code with nowiki": ("<pre><nowiki>\n[[a]] <b>\n</nowiki></pre><pre><nowiki></pre>", "[[a]] <b><nowiki>"),
+    "code with nowiki": (
+        "<pre><nowiki>\n[[a]] <b>\n</nowiki></pre><pre><nowiki></pre>",
+        "[[a]] <b>\n\n<nowiki>",
+    ),
     "links to media": (
         "The [[Media:a.pdf|report]] on Köln ([[Media:b.ogg|listen]]) [[media:c.ogg]] is long.",
         "The report on Köln is long.",

@@ -31,6 +31,7 @@ zitat | zitat-* → {text,1}
 §§ → {text,1}
 art. | artikel → @article
 bibel | b | bibel2 → {1} {2}[,{3}]
+zahlexp → [{pre} ]{1}{suffix}[·10^{2}][ {post}]
 zahl | formatzahl | num → @units
 zahlwort | abk | abkürzung | nowrap | polytonisch | unicode | lang-*
 | lautschriftlink | musik | kapitälchen | gedicht | hebr | kyrs | arf | farblegende | lsj | anführung
