@@ -81,6 +81,16 @@ MAGIC_WORDS = words(
     """
 )
 
+# {{PAGENAME}} and its names in the languages.
+TITLES = words(
+    """
+    PAGENAME FULLPAGENAME BASEPAGENAME SUBPAGENAME SEITENNAME NOMPAGE NOMBREDEPAGINA NOMBREDEPÁGINA
+    NOMEPAGINA TITOLOPAGINA NOMEDAPAGINA NOMEDAPÁGINA NOMPAGINA NOMDELAPÀGINA NUMEPAGINA PAGINANAAM
+    SIDNAMN SIDENAVN NAZWASTRONY NÁZEVSTRÁNKY NÁZEVSTRANY IMESTRANICE IMESTRANI OLDALNEVE LAPNEVE
+    НАЗВАНИЕСТРАНИЦЫ НАЗВАНИЕ_СТРАНИЦЫ НАЗВА_СТОРІНКИ НАЗВАСТОРІНКИ СТРАНИЦА ИМЕСТРАНИЦЕ
+    """
+)
+
 
 @dataclass(frozen=True)
 class Namespaces:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from urllib.parse import unquote
 
 from data.sources.wikipedia.marks import BREAK, GONE, HOLE, SOUND, literal_apostrophes, literal_equals
-from data.sources.wikipedia.names import LANGUAGES, Namespaces, prefix_of
+from data.sources.wikipedia.names import LANGUAGES, TITLES, Namespaces, prefix_of
 from data.sources.wikipedia.quotes import line_without_quotes
 from data.sources.wikipedia.sentences import continues_sentence, follows_word, in_brackets
 from data.sources.wikipedia.tags import Tags
@@ -28,7 +28,6 @@ _MARK = re.compile(
     r"|<(?P<close>/?)(?P<tag>[a-zA-Z][a-zA-Z0-9]*)(?![\w:@.-])[^<>]*>"
 )
 _TEMPLATE, _PARAMETER, _LINK, _EXTERNAL, _TABLE, _HTML_TABLE = range(6)
-_TITLES = ("PAGENAME", "FULLPAGENAME", "BASEPAGENAME", "SUBPAGENAME")
 _LABEL = 2000  # an external link must end within this many characters
 _NEAR = 300  # characters around a template to examine to see whether it is in a sentence
 _FRACTION = re.compile(r"\d{1,3}/\d{1,3}")
@@ -164,7 +163,7 @@ class Page:
         if len(name) > 100 and ":" not in name:
             self._replace(start, GONE)
             return
-        if name.strip() in _TITLES:
+        if name.strip() in TITLES:
             self._replace(start, self._title)
             return
         self._copies -= sum(map(len, out[start:])) if bounds else 0

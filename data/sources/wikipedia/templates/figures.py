@@ -99,7 +99,7 @@ def roman(positional: list[str], named: dict[str, str]) -> str:
 def percentage(positional: list[str], named: dict[str, str]) -> str:
     """{{percentage|1|8|1}}: 12.5%."""
     part, whole, digits = [*positional, "", "", ""][:3]
-    some, total = _plain(part), _plain(whole)
+    some, total = plain(part), plain(whole)
     if some is None or not total:
         return f"{part}/{whole}".strip("/")
     share = 100 * some / total
@@ -108,13 +108,13 @@ def percentage(positional: list[str], named: dict[str, str]) -> str:
 
 def winning_percentage(positional: list[str], named: dict[str, str]) -> str:
     """{{winning percentage|30|20}}: .600; the third argument counts ties, which are half a win."""
-    wins, losses, ties = (_plain(part or "0") for part in [*positional, "", "", ""][:3])
+    wins, losses, ties = (plain(part or "0") for part in [*positional, "", "", ""][:3])
     if wins is None or losses is None or ties is None or not wins + losses + ties:
         return HOLE
     return f"{(wins + ties / 2) / (wins + losses + ties):.3f}".removeprefix("0")
 
 
-def _plain(figure: str) -> float | None:
+def plain(figure: str) -> float | None:
     """The value of a plain figure, such as 1,234.5; None for any other text, as Python also reads `nan`."""
     return float(figure.replace(",", "")) if _PLAIN.fullmatch(figure) else None
 

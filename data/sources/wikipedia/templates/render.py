@@ -35,8 +35,12 @@ _NOTE = re.compile(
     r"|карт|основ|главн",
     re.IGNORECASE,
 )
-# {{citat bloc}}, but not {{citat behövs}}.
-_QUOTATION = re.compile(r"cit(?:a(?!r)|á[tc])(?!.*(?:need|behöv|nodig|nødv|mangl|n[eé]ces|reque))")
+# {{citat bloc}}, {{blokový citát}}, {{poema}}, but not {{citat behövs}}.
+_QUOTATION = re.compile(
+    r"(?!.*(?:need|behöv|nodig|nødv|mangl|n[eé]ces|reque))(?:.*\b)?(?:cit(?:a(?!r)|á[tc])|cytat|quot[ae]|zitat|idézet|цитат|навод"
+    r"|naved[ei]k|exergue|szövegdoboz|каре\b|poem|poes[ií]|poezj|wiersz|báse[ňn]|vers\b|вірш|стих|gedicht"
+    r"|dikt\b|digt\b|pjesma|песма|pesem|poezie)"
+)
 _NAMESPACE = re.compile(
     r"(?<!\s)\s*+(?:template|vorlage|modèle|plantilla|plantilla|predefinição|format|sjabloon|mall|skabelon|szablon|šablona"
     r"|predložak|predloga|sablon|шаблон|msg)\s*+:\s*+",
@@ -99,9 +103,9 @@ class Templates:
             return value
         if (shown := shown_by_name(name, arguments, self._language)) is not None:
             return shown
-        if not _NOTE.match(key):
-            return Rendered.UNKNOWN
-        return (_QUOTATION.match(key) and quotation(*split(arguments))) or Rendered.DROPPED
+        if _QUOTATION.match(key) and (text := quotation(*split(arguments))):
+            return text
+        return Rendered.DROPPED if _NOTE.match(key) else Rendered.UNKNOWN
 
     def running_text(self, name: str, arguments: list[str]) -> str:
         """What an unknown template shows where it is part of a sentence; "" if that cannot be known."""

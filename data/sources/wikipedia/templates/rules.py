@@ -28,7 +28,7 @@ def citation(positional: list[str], named: dict[str, str]) -> str | None:
 
 def quotation(positional: list[str], named: dict[str, str]) -> str | None:
     """The quotation of {{cita textual|…}}; as `citation`, but fewer than four words are an author's name."""
-    content = positional[0] if positional else ""
+    content = text(positional[:1], named)
     return citation([content], named) if len(content.split()) > 3 else None
 
 

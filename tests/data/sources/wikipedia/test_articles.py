@@ -74,9 +74,20 @@ CASES = [
     ("en", "One.\n{{{!}} class=x\n{{!}} a\n{{!}}}\nTwo {{{small|b}} c.<ref>x</ ref> d", "One.\n\nTwo b c. d"),
     ("de", "Es sind {{ZahlExp|5,97|suffix=(25)|post=eV}} oder {{ZahlExp|1,5|6|post=kJ}}.",
      "Es sind 5,97(25) eV oder 1,5·10^6 kJ."),
+    # quotations and poems by their names, densities
+    ("pl", "{{Cytat blokowy|Most stoi tu od stu lat.|Ana}}\n{{Wiersz|Most stoi,\nrzeka płynie dalej.}}",
+     "Most stoi tu od stu lat.\nMost stoi,\nrzeka płynie dalej."),
+    ("sr", "{{Оквир за цитат|Мост је овде већ дуго.|Ана}}", "Мост је овде већ дуго."),
+    ("en", "It has {{pop density|3645257|640081.87|km2|sqmi|prec=1}}, not {{pop density|5|20|km2}}.",
+     "It has 5.7/km², not 0.25/km²."),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("language", "wikitext", "text"), CASES)
 def test_a_page_reads_as_on_its_site(language, wikitext, text):
     assert wikitext_to_text(wikitext, language=language) == text
+
+
+@pytest.mark.parametrize("name", ["PAGENAME", "SEITENNAME", "NOMPAGE", "НАЗВА_СТОРІНКИ"])
+def test_the_page_s_name_is_known_by_the_names_of_its_language(name):
+    assert wikitext_to_text(f"Here is {{{{{name}}}}}.", "York") == "York\n\nHere is York."

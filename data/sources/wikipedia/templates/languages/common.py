@@ -121,6 +121,7 @@ o2 → O2
 nuclide → @nuclide
 val → @value
 convert | cvt | konvertera | konverter | pretvori | eenheid | jednotka | enhet | unitate | unidad | unità
+| конвертувати | конвертуј | conversie
 → @convert
 e | esp | e10 → [×10^{1}]
 € | euro → [{1} ]€

@@ -39,6 +39,7 @@ math proof → {proof,1}
 align | float | lower | raise → {2,1}
 pull quote | centered pull quote → @text
 ampersand | & → &
+\\ → ␣/␣
 numblk → {2}
 equation box 1 → {equation}
 hidden → {content,2}
@@ -140,6 +141,7 @@ myr → RM{1}
 idr → Rp{1}
 currency → @currency
 percentage | pct → @percentage
+pop density | population density → @density
 age | age in years | age-years → @age
 ayd | age in years and days → @years and days
 un population | time ago → @missing

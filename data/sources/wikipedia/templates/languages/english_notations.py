@@ -6,10 +6,12 @@ In: positional and named arguments, already plain. Out: the text as the template
 import re
 import unicodedata
 
-from data.sources.wikipedia.marks import SUB, SUB_END
+from data.sources.wikipedia.marks import HOLE, SUB, SUB_END
+from data.sources.wikipedia.templates.figures import plain
 from data.sources.wikipedia.templates.patterns import Rule
 from data.sources.wikipedia.templates.rules import ordinal
 
+_AREAS = {"km2": "km²", "sqmi": "sq mi", "ha": "ha", "acre": "acre", "acres": "acre"}
 _CODE_POINT = re.compile(r"[0-9A-Fa-f]{1,6}")
 _ARROWS = {"r": "→", "l": "←", "u": "↑", "d": "↓", "lr": "↔", "rl": "↔", "ud": "↕"}
 
@@ -69,6 +71,17 @@ def district(positional: list[str], named: dict[str, str]) -> str:
     return shown.get(kind.upper(), f"{state}'s {which} congressional district")
 
 
+def density(positional: list[str], named: dict[str, str]) -> str:
+    """{{pop density|3645257|640081.87|km2|sqmi|prec=1}}: 5.7/km²."""
+    people, area, unit = [*positional, "", "", ""][:3]
+    some, whole, places = plain(people), plain(area), named.get("prec", "")
+    if some is None or not whole:
+        return HOLE
+    share = some / whole
+    digits = int(places) if places in tuple("0123456789") else max(0, 2 - len(str(int(share)))) + (share < 1)
+    return f"{share:,.{digits}f}/{_AREAS.get(unit, unit)}"
+
+
 def decade(positional: list[str], named: dict[str, str]) -> str:
     """{{decade|1915}}: 1910s."""
     year = positional[0] if positional else ""
@@ -89,4 +102,5 @@ FUNCTIONS: dict[str, Rule] = {
     "arrow": arrow,
     "district": district,
     "decade": decade,
+    "density": density,
 }
