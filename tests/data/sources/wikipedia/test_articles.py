@@ -22,6 +22,8 @@ CASES = [
     # words with the name of their language
     ("en", "({{lang-de|Brücke}}, {{langx|la|pons|label=none}}, {{lang-ko|hangul=다리}}, {{lang-qq|x}})",
      "(German: Brücke, pons, Korean: 다리, x)"),
+    ("en", "({{lang-sr-Latn|most}}, {{langx|pt-BR|ponte}}, {{lang-rus|мост|most}})",
+     "(Serbian: most, Portuguese: ponte, Russian: мост, romanized: most)"),
     ("fr", "Le pont ({{lang-de|Brücke}}) et {{lang|la|pons}}.", "Le pont (en allemand : Brücke) et pons."),
     ("es", "El puente ({{lang-de|Brücke}}).", "El puente (en alemán: Brücke)."),
     ("ca", "El pont ({{lang-de|Brücke}}).", "El pont (en alemany: Brücke)."),

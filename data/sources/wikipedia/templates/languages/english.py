@@ -323,13 +323,15 @@ _FUNCTIONS: dict[str, Rule] = {
     "foreign": _foreign(0),
     "foreign after a language": labels.by_argument("en", _foreign(1)),
 }
+_LABELED = labels.by_name("en", _foreign(0))
 _PAIRS = zip(ELEMENTS.split()[::2], ELEMENTS.split()[1::2])
 _SHIP_RULES = {name: prefixed_ship(name) for name in SHIPS.split()}
 _ELEMENT_RULES = compiled("\n".join(f"{name} → {symbol}" for name, symbol in _PAIRS), FUNCTIONS)
 
 RULES = {
     "en": _ELEMENT_RULES
-    | labels.by_name("en", _foreign(0))
+    | _LABELED
+    | {"lang-rus": _LABELED["lang-ru"]}
     | dropped(DROPPED)
     | compiled(TABLE, FUNCTIONS | dates.ENGLISH | english_notations.FUNCTIONS | _FUNCTIONS)
     | _SHIP_RULES

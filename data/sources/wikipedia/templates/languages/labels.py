@@ -37,7 +37,7 @@ def by_name(language: str, rule: Rule = _word) -> Rules:
     rules: Rules = {}
     for code, label in _labels(language).items():
         names = [_BY_CODE[language].format(code)] if language in _BY_CODE else []
-        names += [f"lang-{code}"] if language != "ro" else []
+        names += [f"lang-{code}", f"lang-{code}-*"] if language != "ro" else []  # {{lang-sr-latn|…}}
         abbreviation = label.rstrip(".")
         for prefix in _BY_ABBREVIATION.get(language, ()):  # {{јез-енгл|…}}, {{јез-енг|…}}
             names += [prefix + code, prefix + abbreviation, prefix + abbreviation[:3]]
@@ -58,7 +58,8 @@ def name(language: str) -> Rule:
 
 
 def _code(positional: list[str]) -> str:
-    return positional[0].lower() if positional else ""
+    """The language in the first argument, without its script or country."""
+    return positional[0].lower().partition("-")[0] if positional else ""
 
 
 def _labeled(label: str, rule: Rule) -> Rule:
