@@ -6,6 +6,7 @@ In: text in which dropped markup left a mark. Out: its lines, without gaps, with
 import re
 
 from data.sources.wikipedia.marks import BREAK, GONE, HOLE, SOUND
+from data.sources.wikipedia.sentences import is_joined
 
 _TAIL = 200
 _NEAR = 24  # characters to examine to see whether a line has begun
@@ -47,7 +48,7 @@ def without_gaps(text: str) -> str:
             pieces[-1] = left.rstrip(",;:")
         elif space and piece.startswith("\n"):  # Paris, 1950, {{ISBN|…}}
             pieces[-1] = left.rstrip(",;")
-        elif left[-1:].isalnum() and piece[:1].isalnum():
+        elif (left[-1:].isalnum() and piece[:1].isalnum()) or is_joined(left, piece):
             space = True  # only the dropped template separated these two words
         if piece:
             pieces.append(" " + piece if space and piece[0] not in ".,;:!?)]\n" else piece)

@@ -9,11 +9,13 @@ import re
 
 from data.sources.wikipedia.marks import BREAK, END, GONE, KEPT, LINE
 from data.sources.wikipedia.names import DROPPED, FORMULAS, VERBATIM
+from data.sources.wikipedia.sentences import is_joined
 
 _OPAQUE = re.compile(
     rf"<!--|<({'|'.join(sorted({*VERBATIM, *FORMULAS, *DROPPED}))})(?![\w-])([^<>]*)>", re.IGNORECASE
 )
 _NOWIKI, _NOWIKI_END = re.compile("</?nowiki>", re.IGNORECASE), re.compile("</nowiki>", re.IGNORECASE)
+_NEAR = 8  # characters that may hold the marks of a link or of italics, and one letter
 _NUMBER = re.compile(r"[-+−–]?\d+")
 _PLACE = re.compile(rf"{KEPT}(\d+){END}")
 
@@ -22,7 +24,7 @@ def without_opaque(text: str, verbatim: list[str]) -> str:
     pieces, place, ends = [], 0, _Ends(text)
     while found := _OPAQUE.search(text, place):
         begin, after = found.span()
-        pieces.append(text[place:begin])
+        pieces += [text[place:begin]] if begin > place else []
         name = (found[1] or "").lower()
         if not name:
             end = ends.find("-->", after)
@@ -42,6 +44,8 @@ def without_opaque(text: str, verbatim: list[str]) -> str:
             verbatim.append(content)
         elif closing is None and name == "ref" and not found[2].endswith("/"):
             pieces.append(GONE)  # it never ends
+        elif name == "ref" and pieces and is_joined(pieces[-1], text[place : place + _NEAR]):
+            pieces.append(" ")
         elif name == "nowiki" or "'" in (text[begin - 1 : begin], text[place : place + 1]):
             pieces.append(BREAK)
     pieces.append(text[place:])

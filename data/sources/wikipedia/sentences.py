@@ -51,6 +51,12 @@ def follows_word(before: str) -> bool:
     return bool(left) and (left[-1].isalnum() or left[-1] in _CLOSING)
 
 
+def is_joined(left: str, right: str) -> bool:
+    """Whether only a note that was dropped separated two sentences or clauses: `It fell.[1]Then`."""
+    last, following = left[-1:], right.lstrip("['")[:1]
+    return following.isupper() if last == "." else following.isalpha() and last in tuple(",;:!?)")
+
+
 def in_brackets(before: str) -> bool:
     """Whether a bracket is open at the end of this text."""
     return before.rfind("(") > before.rfind(")")

@@ -82,6 +82,11 @@ CASES = [
     ("sr", "{{Оквир за цитат|Мост је овде већ дуго.|Ана}}", "Мост је овде већ дуго."),
     ("en", "It has {{pop density|3645257|640081.87|km2|sqmi|prec=1}}, not {{pop density|5|20|km2}}.",
      "It has 5.7/km², not 0.25/km²."),
+    # only a note is between two sentences or clauses
+    ("en", "It fell.<ref>x</ref>Then it rose.<ref>x</ref><ref name=y/>[[Ann]],{{sfn|A}}Bob.{{sfn|A}}End",
+     "It fell. Then it rose. Ann, Bob. End"),
+    ("en", "Of 1,<ref>x</ref>000 in v.<ref>x</ref>2, e.<ref>x</ref>g. a<ref>x</ref>b.",
+     "Of 1,000 in v.2, e.g. ab."),
 ]  # fmt: skip
 
 
