@@ -46,6 +46,8 @@ def without_gaps(text: str) -> str:
             pieces[-1] = left.rstrip(" ,;")
         elif piece.startswith((",", ";")) or (space and piece[:1] == "."):
             pieces[-1] = left.rstrip(",;:")
+            if left.endswith(".") and piece[:1] == "." != piece[1:2]:  # ''Title.'' {{ISBN|…}}.
+                piece = piece[1:]
         elif space and piece.startswith("\n"):  # Paris, 1950, {{ISBN|…}}
             pieces[-1] = left.rstrip(",;")
         elif (left[-1:].isalnum() and piece[:1].isalnum()) or is_joined(left, piece):

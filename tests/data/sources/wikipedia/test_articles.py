@@ -15,6 +15,7 @@ CASES = [
     # a note at the end of a line takes its comma along
     ("fr", "* ''Le Pont'', 1950, {{ISBN|1}} {{BNF|2}}\n* ''L'Île'', 1951, {{ISBN|3}}.\nFin, {{OCLC|4}}",
      "- Le Pont, 1950\n- L'Île, 1951.\nFin"),
+    ("de", "* ''Das Buch.'' {{OCLC|5}}.\n* ''Ein Buch'' {{OCLC|5}}.", "- Das Buch.\n- Ein Buch."),
     ("en", "By the river,{{sfn|A}}\nit is, {{sfn|B}}{{sfn|C}} so.", "By the river,\nit is, so."),
     # abbreviations before a word
     ("pl", "'''Most''' ({{niem.|Brücke}}, {{łac.|pons}}) jest.", "Most (niem. Brücke, łac. pons) jest."),
