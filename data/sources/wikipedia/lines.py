@@ -42,6 +42,8 @@ def without_gaps(text: str) -> str:
             piece, space = piece.lstrip(" ,;:/"), False
             if piece.startswith(")"):
                 pieces[-1], piece = left[:-1].rstrip(" "), piece[1:]
+        elif left.endswith("[") and piece.startswith("]"):  # [{{efn|…}}]
+            pieces[-1], piece = left[:-1].rstrip(" "), piece[1:]
         elif piece.startswith(")"):
             pieces[-1] = left.rstrip(" ,;")
         elif piece.startswith((",", ";")) or (space and piece[:1] == "."):

@@ -2,6 +2,7 @@
 
 import re
 
+from data.sources.wikipedia.marks import HOLE
 from data.sources.wikipedia.templates.forms import forms_of
 from data.sources.wikipedia.templates.patterns import Rule
 
@@ -47,6 +48,8 @@ def text(positional: list[str], named: dict[str, str], place: int = 0) -> str:
 def second(positional: list[str], named: dict[str, str]) -> str:
     """The text after a language, a script or a color; without these, the first argument."""
     forms_only = len(positional) == 1 and forms_of(named)  # {{langx|ko|hangul=서울}}
+    if len(positional) > 1 and not positional[1]:  # {{lang|fr|}}
+        return text([], named) or HOLE
     return forms_only or text(positional, named, 1)
 
 

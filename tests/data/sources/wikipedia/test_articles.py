@@ -16,6 +16,9 @@ CASES = [
     ("fr", "* ''Le Pont'', 1950, {{ISBN|1}} {{BNF|2}}\n* ''L'Île'', 1951, {{ISBN|3}}.\nFin, {{OCLC|4}}",
      "- Le Pont, 1950\n- L'Île, 1951.\nFin"),
     ("de", "* ''Das Buch.'' {{OCLC|5}}.\n* ''Ein Buch'' {{OCLC|5}}.", "- Das Buch.\n- Ein Buch."),
+    ("en", "It is so[{{efn|x}}] and ({{lang|fr|}}) [sic].", "It is so and [sic]."),
+    ("en", "A {{H:title|Thing|word}} here {{crossref|(see [[Bar]])}}, {{see below|B}}. {{see below}}",
+     "A word here (see Bar), (B)."),
     ("en", "By the river,{{sfn|A}}\nit is, {{sfn|B}}{{sfn|C}} so.", "By the river,\nit is, so."),
     # abbreviations before a word
     ("pl", "'''Most''' ({{niem.|Brücke}}, {{łac.|pons}}) jest.", "Most (niem. Brücke, łac. pons) jest."),

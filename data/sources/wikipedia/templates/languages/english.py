@@ -123,7 +123,7 @@ r$ | brl → R${1}
 mxn | mx$ → MX${1}
 jpy | ¥ | yen → ¥{1}
 cny | rmb | cn¥ | renminbi → CN¥{1}
-krw | ₩ | won → ₩{1}
+krw | ₩ | south korean won → ₩{1}
 rub | ruble → ₽{1}
 php | ₱ → ₱{1}
 ils | ₪ → ₪{1}
@@ -183,7 +183,9 @@ bibleverse | bibleref | bibleref2 | bibleverse-lb | bibleverse with brackets | b
 cite quran | quran-usc | qref → Quran {1}[:{2}]
 post-nominals | postnominals | post nominals → {*}
 section link | slink | section linkh → {1}[ § {2}]
-see below | see above → ({1})
+see below | see above → [({1})]
+h:title | hover title | hovertitle | h title → {2}
+crossreference | crossref | cross reference | xref | format link | format linkr → @text
 nee | née → née[ {1}]
 né → né[ {1}]
 term → @term
