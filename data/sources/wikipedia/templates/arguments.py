@@ -10,6 +10,7 @@ _TEXTS = (  # names of an argument that holds the text
     "text", "quote", "texte", "texto", "testo", "zitat", "citat", "цитата", "lt", "content", "tekst", "treść",
     "текст", "contenu", "contenido", "conteúdo", "citaat", "citát", "szöveg", "liste", "содержание", "зміст",
 )  # fmt: skip
+_CODE = re.compile(r"[a-z]{2}(-[A-Za-z]+)?")  # {{lang|de}}: a label, such as (niem.)
 _TIME = re.compile(r"\d{8,14}")
 _TAG_OF_NOTE = re.compile(  # the content of a "citation needed" that wraps no text: a date, a signature
     r"[^\W\d_]*[ -]?(?:de |of )?\d{4}|[\d.\-/ :]+|[\d]{1,2}\.? (?:de )?[^\W\d_]+\.? (?:de )?\d{4}.*|\W*",
@@ -45,12 +46,13 @@ def text(positional: list[str], named: dict[str, str], place: int = 0) -> str:
     return at or next(iter(positional), "")
 
 
-def second(positional: list[str], named: dict[str, str]) -> str:
-    """The text after a language, a script or a color; without these, the first argument."""
+def second(positional: list[str], named: dict[str, str]) -> str | None:
+    """The text after a language, a script or a color; without these, the first argument, but no code."""
     forms_only = len(positional) == 1 and forms_of(named)  # {{langx|ko|hangul=서울}}
     if len(positional) > 1 and not positional[1]:  # {{lang|fr|}}
         return text([], named) or HOLE
-    return forms_only or text(positional, named, 1)
+    shown = forms_only or text(positional, named, 1)
+    return None if [shown] == positional and _CODE.fullmatch(shown) else shown
 
 
 def last(positional: list[str], named: dict[str, str]) -> str:

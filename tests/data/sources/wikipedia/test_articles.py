@@ -19,6 +19,10 @@ CASES = [
     ("en", "It is so[{{efn|x}}] and ({{lang|fr|}}) [sic].", "It is so and [sic]."),
     ("en", "A {{H:title|Thing|word}} here {{crossref|(see [[Bar]])}}, {{see below|B}}. {{see below}}",
      "A word here (see Bar), (B)."),
+    ("hu", "A ''Haus'' ({{ny|de}}) szép, {{ny|en}} és [http://a.hu honlap] {{lang|hu}}.",
+     "A Haus szép, és honlap."),
+    ("bg", "Това ({{lang|de}}) е {{lang|de|Haus}}.", "Това е на немски: Haus."),
+    ("de", "Es ist{{BibISBN|3170032631|Seite=4}} so, {{BibDOI|10.1/x}} wie hier.", "Es ist so, wie hier."),
     ("en", "By the river,{{sfn|A}}\nit is, {{sfn|B}}{{sfn|C}} so.", "By the river,\nit is, so."),
     # abbreviations before a word
     ("pl", "'''Most''' ({{niem.|Brücke}}, {{łac.|pons}}) jest.", "Most (niem. Brücke, łac. pons) jest."),

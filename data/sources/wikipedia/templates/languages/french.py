@@ -161,7 +161,7 @@ def _aside(positional: list[str], named: dict[str, str]) -> str:
     return f" – {content}" + ("" if "stop" in positional[1:] or "stop" in named else " – ")
 
 
-def _foreign(positional: list[str], named: dict[str, str]) -> str:
+def _foreign(positional: list[str], named: dict[str, str]) -> str | None:
     """{{lang|ja|texte=東京|trans=Tōkyō}}: 東京 (Tōkyō); {{lang|rtl|ar|…}} begins with the direction."""
     if positional[:1] in (["rtl"], ["ltr"]):
         positional = positional[1:]

@@ -51,6 +51,7 @@ japanisch → @nihongo
 """
 GERMAN_DROPPED = """
 siehe auch | hauptartikel | begriffsklärungshinweis | begriffsklärung | dieser artikel | commonscat
+| bibisbn | bibdoi | bibpmid | bibissn | bibjfm | bibzbl | bibarxiv | bibhandle
 | commons | sfn | literatur | internetquelle | belege | belege fehlen | belege * | überarbeiten | lückenhaft
 | anker | fn | fnzelle | fnbox | fntext
 | normdaten | coordinate | absatz | navigationsleiste * | infobox * | bild | panorama | hinweisbaustein
