@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from data.sources.arxiv.latex import conditionals
 from data.sources.arxiv.latex.arguments import answered, call_arguments, fence_body
-from data.sources.arxiv.latex.definitions.bodies import DONE, PROGRAMS, Macro
+from data.sources.arxiv.latex.definitions.bodies import DONE, PROGRAMS, Macro, inserted
 from data.sources.arxiv.latex.syntax import MAX_GROUP, MAX_OPTION, WORD, Arguments, append, append_value
 
 MAX_CALL = 1 << 16  # characters that one call may produce, beyond four times its arguments
@@ -64,6 +64,7 @@ class Calls:
         self, flags: Mapping[str, bool | None], numbers: Mapping[str, int | None], text: str = ""
     ) -> None:
         self.macros: dict[str, Macro] = {}
+        self.defining: set[str] = set()  # those that define others
         self.read = Arguments()
         self.defined: set[str] = set()  # every name that the paper has defined
         self._flags, self._numbers, self._text = flags, numbers, text
@@ -87,6 +88,9 @@ class Calls:
     def put(self, name: str, macro: Macro | None) -> None:
         """Define a name, or forget its definition."""
         self.forget_values()
+        self.defining.discard(name)
+        if macro and macro.defines:
+            self.defining.add(name)
         if macro is None:
             self.macros.pop(name, None)
         else:
@@ -137,7 +141,7 @@ class Calls:
             value, is_spaced = self._ready[name]
             self._spend(len(value), name)
             return _ended(value, is_spaced, text, position)
-        while name in self.macros:
+        while name in self.macros and name not in self.defining:
             self._call_limit = self._work + _CALL_WORK
             try:
                 found = self._call(text, name, position, frozenset(), 0)
@@ -149,6 +153,21 @@ class Calls:
             self._keep(name)
             return found[0].replace(DONE, ""), found[1]
         return None
+
+    def inserted(self, text: str, name: str, position: int) -> tuple[str, int] | None:
+        """What is read in place of a call of a macro that defines others, and the call's end."""
+        macro = self.macros[name]
+        found = (
+            call_arguments(macro, text, position, self.read) if macro.arguments or macro.delimiters else None
+        )
+        if found is None and (macro.arguments or macro.delimiters):
+            return None
+        arguments, end = found or ([], position)
+        value = inserted(macro, arguments)
+        if macro.is_conditional:
+            value = conditionals.resolved(value, lambda name: None)  # others, when they are read
+        self._spend(len(value), name)
+        return None if conditionals.COMPARISON in value else (value, end)
 
     def _keep(self, name: str) -> None:
         """Remember the value of a macro that takes nothing from what follows its call."""
@@ -246,6 +265,8 @@ class Calls:
         self, text: str, name: str, position: int, active: frozenset[str], depth: int
     ) -> tuple[str, int] | None:
         macro = self.macros[name]
+        if macro.defines:
+            return None
         given = 0
         body = macro.body
         if macro.is_fence:

@@ -9,7 +9,6 @@ that program (`\csname`, conditionals other than flags, names with @, nested def
 """
 
 import re
-from functools import lru_cache
 
 from data.sources.arxiv.latex import audiences, flags, numbers, predicates
 from data.sources.arxiv.latex.calls import TooMuch
@@ -18,9 +17,10 @@ from data.sources.arxiv.latex.definitions.amendments import AMENDERS, amended
 from data.sources.arxiv.latex.definitions.bodies import DONE
 from data.sources.arxiv.latex.definitions.reading import read_definition
 from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, loop, resolved_input
+from data.sources.arxiv.latex.marks import Reading, marks_of
 from data.sources.arxiv.latex.state import GROUPS, PROTECTED, State
 from data.sources.arxiv.latex.syntax import after_word, append, append_value, blanks_end, line_rest
-from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
+from data.sources.arxiv.latex.verbatim import LATEX, Verbatim
 
 __all__ = ["PROTECTED", "TooMuch", "expand"]
 
@@ -57,45 +57,16 @@ _SPECIAL = _PREFIXES | _COMMANDS | INPUTS | _BRANCHES | GROUPS.keys()
 _SPECIAL |= _LOOPS | {"expandafter", *_LOADING, "makeatletter", "makeatother"}
 
 
-@lru_cache(maxsize=64)
-def _marks(verbatim: Verbatim, letters: str) -> re.Pattern:
-    """A pattern of text without marks, then a mark, given what is verbatim and which letters names have.
-
-    Groups without marks count as text: most groups have none, and they change nothing.
-    """
-    characters = re.escape(verbatim.short)
-    short = f"|(?P<short>[{characters}])" if characters else ""
-    plain = rf"[^{{}}\\{characters}]*+"
-    return re.compile(
-        rf"{plain}(?:\{{{plain}\}}{plain})*+(?P<mark>[{{}}]"
-        r"|\\(?:(?P<env>begin|end)[ \t]*\{(?P<name>[A-Za-z]*\*?)\}"
-        rf"|(?P<verb>{alternatives(verbatim.commands | verbatim.language_commands)})(?![A-Za-z])"
-        rf"|(?P<word>[{letters}]+|.)|\Z){short}|\Z)",
-        re.DOTALL,
-    )
-
-
-class _Reading:
-    """How far one file has been read."""
-
-    def __init__(self, text: str, pattern: re.Pattern) -> None:
-        self.text = text
-        self.pattern = pattern  # of its marks
-        self.start = 0  # what comes before is in `out`, or left out
-        self.position = 0  # where reading continues
-        self.prefixes: tuple[int, int] = (-1, -1)  # the last \long, \global, …
-        self.jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
-
-
 class _Expander:
     def __init__(self, paper: str, verbatim: Verbatim, resolve: Resolve | None, has_preamble: bool) -> None:
         self.verbatim, self.resolve = verbatim, resolve
-        self.here = _Reading("", _marks(verbatim, "A-Za-z"))
+        self.here = Reading("", marks_of(verbatim, "A-Za-z"))
         self.out: list[str] = []
         self.opaque: list[tuple[int, int]] = []
         self.state = State(paper, has_preamble=has_preamble, may_input=resolve is not None)
         self.calls, self.flags, self.numbers = self.state.calls, self.state.flags, self.state.numbers
-        self.files = 0  # files being read, nested
+        self.files = 0  # files and bodies being read, nested
+        self.inserting: set[str] = set()  # macros whose bodies are being read
         self.unclosed: set[str] = set()  # verbatim environments that no longer end
         self.counted, self.length = 0, 0  # pieces of `out` already measured, and their length
 
@@ -103,7 +74,7 @@ class _Expander:
 
     def run(self, text: str) -> None:
         """Read a text of the paper: its main file, or a file that a macro inputs."""
-        outer, self.here = self.here, _Reading(text, _marks(self.verbatim, "A-Za-z"))
+        outer, self.here = self.here, Reading(text, marks_of(self.verbatim, "A-Za-z"))
         here, state, macros, definers = self.here, self.state, self.calls.macros, self.state.definers
         hidden, has_modes = self.state.audience.hidden, bool(self.state.audience.mode)
         flag_values, setters, number_values = self.flags.values, self.flags.setters, self.numbers.values
@@ -152,6 +123,9 @@ class _Expander:
     def _call(self, word: str, at: int) -> None:
         """Put a macro's value in place of its call."""
         here = self.here
+        if word in self.calls.defining:
+            self._insert(word, at)
+            return
         found = self.calls.top(here.text, word, here.position)
         if found is None:
             return
@@ -162,6 +136,22 @@ class _Expander:
         else:
             append_value(self.out, here.text[here.start : at], value)
         here.start = here.position = end
+
+    def _insert(self, word: str, at: int) -> None:
+        """Read the body of a macro that defines others, except inside itself."""
+        here = self.here
+        found = None
+        if word not in self.inserting and self.files < MAX_FILES:
+            found = self.calls.inserted(here.text, word, here.position)
+        if found is None:
+            return
+        append(self.out, here.text[here.start : at])
+        self.inserting.add(word)
+        self.files += 1
+        self.run(found[0])
+        self.files -= 1
+        self.inserting.discard(word)
+        here.start = here.position = found[1]
 
     def _command(self, word: str, at: int) -> None:
         """Obey a command that is not a macro, if it is one that matters here."""
@@ -210,7 +200,7 @@ class _Expander:
         elif word in GROUPS:
             self.state.named_group(word)
         elif word in ("makeatletter", "makeatother"):
-            here.pattern = _marks(self.verbatim, "A-Za-z@" if word == "makeatletter" else "A-Za-z")
+            here.pattern = marks_of(self.verbatim, "A-Za-z@" if word == "makeatletter" else "A-Za-z")
 
     def _choose(self, word: str, at: int) -> None:
         """Keep a conditional's branch, if it is known which."""

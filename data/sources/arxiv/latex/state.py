@@ -57,7 +57,11 @@ class State:
         if "xspace" in paper:
             self.calls.put("xspace", Macro([], spaced=True))
         self.known = Known(
-            self.calls.macros, self.flags.values, may_input=may_input, in_full=self.calls.in_full
+            self.calls.macros,
+            self.flags.values,
+            may_input=may_input,
+            defining=self.calls.defining,
+            in_full=self.calls.in_full,
         )
         # Commands that define macros, each with the one it is short for: \newcommand{\nc}{\newcommand}.
         self.definers = {name: name for name in (*DEFINERS, *AMENDERS)}

@@ -44,7 +44,7 @@ def test_an_argument_chooses_its_branch(head, test):
         (r"\newcommand{\a}[2]{\ifx#1#2same\else other\fi}", r"\a11, \a{1}2.", "same, other."),
         (r"\newcommand{\a}[1]{\if#1b B\else\if#1cC\else D\fi\fi}", r"\a b\a c\a d.", "BCD."),
         # The name is used elsewhere too.
-        (r"\newcommand{\a}[1]{\def\t{#1}\ifx\t\empty A\else\t\fi}", r"\a{x}.", r"\a{x}."),
+        (r"\newcommand{\a}[1]{\def\t{#1}\ifx\t\empty A\else\t\fi}", r"\a{x}\a{}.", "xA."),
         # Words stay apart from the commands before the branch.
         (r"\newcommand{\a}[1]{\alpha\ifx&#1&x\else y\fi}", r"$\a{}\a1$.", r"$\alpha x\alpha y$."),
         (r"\DeclarePairedDelimiterX\n[1]\lVert\rVert{\ifblank{#1}{\cdot}{#1}}", r"$\n{}\n{x}$.",

@@ -202,7 +202,7 @@ def test_a_macro_that_doubles_itself_stays_within_bounds():
         "\\newcommand{\\a}[1]{\\@ifnextchar[{\\b}{\\c}}\\a{1}",
         "\\newcommand{\\a}{\\ifdraft x\\else y\\fi}\\a",
         "\\newcommand{\\a}[1]{\\expandafter\\b\\csname #1\\endcsname}\\a{1}",
-        "\\newcommand{\\a}[1]{\\def\\b##1{##1 #1}}\\a{1}",
+        "\\newcommand{\\a}[1]{\\def\\b##1{##1 #1}\\setbox0=\\hbox{}}\\a{1}",
         "\\def\\a#1\\end{x#1}\\a 1\\end",
         "\\newcommand{\\a}[1]{#2}\\a{1}",
         "\\newcommand{\\a}{never closed \\a",

@@ -5,12 +5,12 @@ names with @, nested definitions) and so cannot be expanded.
 """
 
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Set
 from dataclasses import dataclass, replace
 
 from data.sources.arxiv.latex.conditionals import COMPARISON, TEST
 from data.sources.arxiv.latex.definitions.comparisons import with_comparisons
-from data.sources.arxiv.latex.syntax import Arguments
+from data.sources.arxiv.latex.syntax import WORD, Arguments, append
 
 DONE = "\0"  # marks a name in a value that must not be expanded again; TeX ignores it
 
@@ -23,6 +23,11 @@ PROGRAMS = re.compile(
     r"|read|write|immediate|special|(?:cs)?[gex]?(?:app|pre)to|x?(?:app|pre)tocmd|x?patchcmd|addto)(?![A-Za-z])"
     r"|\\[A-Za-z@]++(?:_[a-z]{2,})++:"  # functions of LaTeX3
 )
+_DEFINES = re.compile(
+    r"\\(?:[egx]?def|let|(?:new|renew|provide)command|DeclareRobustCommand|global|long)(?![A-Za-z@])\*?|##"
+)
+_PARAMETERS = re.compile(r"(?<!\\)#(#|[1-9])")
+_GIVEN = re.compile(r"(?<![#\\])#([1-9])")  # not ##1, which is the inner macro's
 _INPUTS = re.compile(r"\\(?:input|include)(?![A-Za-z])")
 _MESSAGE = re.compile(r"\\(?:err|message|typeout|(?:Package|Class|Generic)(?:Error|Warning))")
 # The end of an abbreviation that adds a period unless one follows, as in the style files of CVPR and ECCV.
@@ -60,6 +65,7 @@ class Macro:
     has_tests: bool = False  # its body tests something with branches as arguments (\ifthenelse)
     before_dot: str | None = None  # its other value, if it adds a period unless one follows
     may_program: bool = False  # some of its branches do what cannot be expanded
+    defines: bool = False  # its body defines macros, so it is read as text where it is called
     asks: bool = False  # its body asks whether arguments are given or blank (\IfBooleanTF, \IfBlankTF)
 
     @property
@@ -75,6 +81,7 @@ class Known:
     macros: Mapping[str, Macro]
     flags: Container[str] = ()  # conditionals that can be decided when a macro is used
     may_input: bool = False  # whether a macro that inputs files can be expanded
+    defining: Set[str] = frozenset()  # macros that define others
     in_full: Callable[[str], str] = str  # expands the macros in a text
 
 
@@ -113,6 +120,8 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     has_tests = TEST.search(body) is not None
     plain = TEST.sub("", body) if has_tests else body
     may_program = PROGRAMS.search(_BRANCHING.sub("", plain) if is_conditional else plain) is not None
+    if _DEFINES.search(body) or (known.defining and not known.defining.isdisjoint(WORD.findall(body))):
+        return _defining(body, arguments, is_conditional)
     if may_program and is_conditional and PROGRAMS.search(_outside(plain)):
         return None
     if may_program and not is_conditional:
@@ -136,6 +145,27 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     macro = Macro(filled, arguments, spaced=spaced, asks=asks, may_program=may_program)
     macro.is_conditional, macro.has_tests = is_conditional, has_tests
     return macro
+
+
+def _defining(body: str, arguments: int, is_conditional: bool) -> Macro | None:
+    """A macro whose body defines others, or None if it does anything else that cannot be expanded."""
+    rest = _DEFINES.sub("", _BRANCHING.sub("", body) if is_conditional else body)
+    numbers = [int(digit) for digit in _GIVEN.findall(body)]
+    if PROGRAMS.search(rest) or max(numbers, default=0) > arguments:
+        return None
+    return Macro([body], arguments, defines=True, is_conditional=is_conditional)
+
+
+def inserted(macro: Macro, arguments: list[str]) -> str:
+    """What TeX reads in place of a call of a macro that defines others."""
+    out: list[str] = []
+    body, place = macro.literal, 0
+    for mark in _PARAMETERS.finditer(body):
+        append(out, body[place : mark.start()])
+        append(out, "#" if mark[1] == "#" else arguments[int(mark[1]) - 1])
+        place = mark.end()
+    append(out, body[place:])
+    return "".join(out)
 
 
 def _outside(body: str) -> str:

@@ -1,0 +1,37 @@
+r"""A macro that defines others does so where it is called: \newcommand{\setx}[1]{\renewcommand{\x}{#1}}."""
+
+import pytest
+
+from tests.support.papers import section
+
+SET = "\\newcommand{\\x}{1}\\newcommand{\\setx}[1]{\\renewcommand{\\x}{#1}}"
+
+
+@pytest.mark.parametrize(
+    ("preamble", "source", "left"),
+    [
+        (SET, r"\x\setx{2}\x.", "12."),
+        (SET, r"\x{\setx{2}\x}\x.", "1{2}1."),
+        (SET + r"\newcommand{\two}{[\setx{2}\x]}", r"\two\x.", "[2]2."),
+        (r"\newcommand{\mk}[1]{\def\f##1{##1+#1}}", r"\mk{a}\f{x}\mk{b}\f y.", "x+ay+b."),
+        (r"\def\fig#1#2{\def\width{#2}\caption{#1, \width\ wide}}", r"\fig{A plot}{3cm}.",
+         r"\caption{A plot, 3cm\ wide}."),
+        (r"\newcommand{\R}{\mathbb{R}}\newcommand{\q}[1]{{\def\R{Q}$#1$}}", r"\q{\R} and $\R$.",
+         r"{$Q$} and $\mathbb{R}$."),
+        # It sets what LaTeX itself reads, and its arguments have macros.
+        (r"\newcommand{\R}{\mathbb{R}}\newcommand{\notes}[1]{\renewcommand{\thefootnote}{\alph{footnote}}#1}",
+         r"\notes{$\R$}.", r"\renewcommand{\thefootnote}{\alph{footnote}}$\mathbb{R}$."),
+        (r"\newcommand{\a}[2][]{\def\t{#1}\ifx\t\empty A\else B\fi\def\z{#2}\z}", r"\a{x}\a[y]{z}.", "AxBz."),
+        (SET, r"{\setx}\x", r"{\setx}1"),
+    ],
+)  # fmt: skip
+def test_it_defines_what_follows(preamble, source, left):
+    assert section(preamble, source) == left
+
+
+def test_one_that_calls_itself_ends():
+    assert section(r"\newcommand{\a}{\def\x{1}\a\a}", r"\a\x.") == r"\a\a1."
+    doubling = "".join(
+        f"\\newcommand{{\\{one}}}{{\\def\\x{{1}}\\{two}\\{two}}}" for one, two in zip("abcdefgh", "bcdefghi")
+    )
+    assert section(doubling, r"\a\x.") == "\\i" * 256 + "1."
