@@ -31,7 +31,7 @@ MADE_WHILE_RUNNING = {
     "data.sources.arxiv.latex.calls",
     "data.sources.arxiv.latex.comments",
     "data.sources.arxiv.latex.inputs",
-    "data.sources.arxiv.latex.macros",
+    "data.sources.arxiv.latex.marks",
     "data.sources.arxiv.latex.syntax",
     "data.sources.books.gutenberg",
     "data.sources.github.quality",

@@ -18,7 +18,11 @@ _LIST = 20_000  # most characters of a loop's list
 _LONGEST = 400  # most characters of a name
 _NESTED = 4  # nesting of calls: a loop calls a macro that calls another
 _GROWTH = 1 << 20  # characters that all calls of a paper may add
-_COMMAND = r"(?:[egx]?def|let|(?:re)?newcommand\*?|providecommand\*?|DeclareMathOperator\*?)"
+_DOCUMENT = r"(?:New|Renew|Provide|Declare)(?:Expandable)?DocumentCommand"
+_COMMAND = (
+    r"(?:[egx]?def|let|(?:re)?newcommandx?\*?|providecommandx?\*?|(?:(?:re)?new|provide)robustcmd\*?"
+    rf"|DeclareRobustCommand\*?|DeclareMathOperator\*?|{_DOCUMENT})"
+)
 _DEFINITION = rf"\\{_COMMAND}(?![A-Za-z])"
 _DEFINES = re.compile(_DEFINITION)
 _ANY = re.compile(rf"\\csname|\\csuse|\\csg?def(?![A-Za-z])|\\@namedef|{_DEFINITION}\s*+\{{?\s*+#\d")
@@ -35,6 +39,7 @@ _BRACED_NAME = re.compile(rf"\s*+\{{\s*+({_NAME})\s*+\}}")
 _HEAD = re.compile(
     r"\*?\s*+(?:\{\s*+\\([A-Za-z@]++)\s*+\}|\\([A-Za-z@]++))\s*+(?:\[\s*+([1-9])\s*+\]|((?:#[1-9])++))?+\s*+"
 )
+_DOCUMENT_HEAD = re.compile(r"\s*+(?:\{\s*+\\([A-Za-z]++)\s*+\}|\\([A-Za-z]++))\s*+\{([m+\s]{0,20})\}\s*+()")
 _ENDLESS = re.compile(  # \def\name#1{\ifx\stop#1\else … \expandafter\name\fi}
     r"\s*+\\ifx\s*+(?:#1\s*+)?\\(?P<stop>[A-Za-z@]++)\s*+(?:#1\s*+)?\\else(?![A-Za-z@])"
     r"(?P<body>.*)\\expandafter\s*+\\(?P<name>[A-Za-z@]++)\s*+\\fi\s*+",
@@ -51,7 +56,8 @@ _FOR = re.compile(r"\s*+\\([A-Za-z@]++)\s*+:=([^\\{}]{1,2000}?)\\do(?![A-Za-z@])
 _FOREACH = re.compile(r"\s*+\\([A-Za-z@]++)\s+in\s*+\{([^\\{}]{1,2000})\}")
 _RANGE = re.compile(r"([A-Za-z]),\s*\.\.\.\s*,\s*([A-Za-z])")
 _AT_ONCE = {"edef": "def", "xdef": "gdef"}  # these expand their values at once, others when used
-_DEFS = frozenset({"def", "gdef", "newcommand", "renewcommand", "providecommand"})
+_DEFS = frozenset({"def", "gdef", "newcommand", "renewcommand", "providecommand", "DeclareRobustCommand"})
+_DOCUMENTS = re.compile(_DOCUMENT)
 
 
 def written_out(text: str, verbatim: Verbatim = LATEX) -> str:
@@ -83,8 +89,8 @@ class _Writer:
                 if text[position : position + 1].isalpha() and _NAME_AT_END.search(value[-_LONGEST:]):
                     out.append(" ")
                 start = position
-            elif mark[1] in _DEFS:
-                position = self._note(text, mark.end())
+            elif mark[1] in _DEFS or _DOCUMENTS.fullmatch(mark[1]):
+                position = self._note(mark[1], text, mark.end())
             else:
                 position = self._verbatim_end(mark[1], text, mark.end())
         return "".join(out) + text[start:]
@@ -101,9 +107,10 @@ class _Writer:
             return max(position, self._verbatim.inline(word, text, position))
         return position
 
-    def _note(self, text: str, position: int) -> int:
+    def _note(self, word: str, text: str, position: int) -> int:
         """Remember the macro defined here if its calls define others; return where its definition ends."""
-        found = _HEAD.match(text, position)
+        is_document = word.endswith("DocumentCommand")
+        found = (_DOCUMENT_HEAD if is_document else _HEAD).match(text, position)
         if found is None or text[found.end() : found.end() + 1] != "{":
             return position
         name, end = found[1] or found[2], self._arguments.group_end(text, found.end())
@@ -113,7 +120,7 @@ class _Writer:
         self._endless.pop(name, None)
         body = text[found.end() + 1 : end - 1]
         endless = _ENDLESS.fullmatch(body)
-        n_arguments = int(found[3] or len(found[4] or "") // 2)
+        n_arguments = found[3].count("m") if is_document else int(found[3] or len(found[4] or "") // 2)
         if n_arguments == 1 and endless and endless["name"] == name:
             self._endless[name] = endless["stop"], endless["body"]
         elif n_arguments and (_ANY.search(body) or self._definers.keys() & {*_WORD.findall(body)}):

@@ -157,17 +157,20 @@ class Calls:
     def inserted(self, text: str, name: str, position: int) -> tuple[str, int] | None:
         """What is read in place of a call of a macro that defines others, and the call's end."""
         macro = self.macros[name]
-        found = (
-            call_arguments(macro, text, position, self.read) if macro.arguments or macro.delimiters else None
-        )
-        if found is None and (macro.arguments or macro.delimiters):
-            return None
-        arguments, end = found or ([], position)
-        value = inserted(macro, arguments)
+        body = macro.body
+        if macro.is_fence:
+            body, position = fence_body(macro, text, position, self.read)
+        arguments: list[str] = []
+        if macro.arguments or macro.delimiters:
+            found = call_arguments(macro, text, position, self.read)
+            if found is None:
+                return None
+            arguments, position = found
+        value = inserted("".join(map(str, body)), arguments)
         if macro.is_conditional:
             value = conditionals.resolved(value, lambda name: None)  # others, when they are read
         self._spend(len(value), name)
-        return None if conditionals.COMPARISON in value else (value, end)
+        return None if conditionals.COMPARISON in value else (value, position)
 
     def _keep(self, name: str) -> None:
         """Remember the value of a macro that takes nothing from what follows its call."""

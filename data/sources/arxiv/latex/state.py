@@ -21,6 +21,7 @@ _ENDLESS = 3  # give up on conditionals after this many unterminated ones
 _CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
 _PACKAGES = re.compile(r"\s*+(?:\[([^\]]{0,1000})\])?\s*+\{([^{}]{0,1000})\}")
 _CLASS_OPTIONS = re.compile(r"\\documentclass\s*+\[([^\]]{0,1000})\]")
+_NEWIF = re.compile(r"\\newif\s*+\{?\s*+\\(if[A-Za-z]++)")
 _UNLESS = re.compile(r"\s*+\\(if[A-Za-z@]*+)")
 _NEWCOMMAND = re.compile(r"\\(newcommand|NewDocumentCommand)")
 
@@ -59,6 +60,7 @@ class State:
         self.known = Known(
             self.calls.macros,
             self.flags.values,
+            declared=set(_NEWIF.findall(paper)) if "\\newif" in paper else set(),
             may_input=may_input,
             defining=self.calls.defining,
             in_full=self.calls.in_full,

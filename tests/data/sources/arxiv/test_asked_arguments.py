@@ -56,6 +56,10 @@ def test_an_argument_chooses_its_branch(head, test):
         (r"\newif\ifcut\newcommand{\a}[1]{\ifcut\else\setbox0=\hbox{#1}\fi}", r"A\a{b}.", r"A\a{b}."),
         (r"\newcommand{\a}[1]{\ifthenelse{\equal{#1}{x}}{X}{\setbox0=\hbox{#1}}}", r"\a{x}\a{y}.",
          r"X\a{y}."),
+        # The flag is declared after the macro.
+        (r"\newcommand{\a}[2]{\ifnotes[#1: #2]\fi}\newcommand{\b}{\a{B}}\newif\ifnotes", r"A\b{x}\a{y}{z}.",
+         "A."),
+        (r"\newcommand{\a}[1]{\ifnotes[#1]\fi}\iftrue\else\newif\ifnotes\fi", r"\a{x}.", r"\a{x}."),
         # The package xargs.
         (r"\newcommandx\a[3][1,3]{<#1|#2|#3>}", r"\a{x} \a[1]{x}[3].", "<|x|> <1|x|3>."),
         (r"\newcommandx*{\a}[3][1=1, 3={m,n}, addprefix=\global]{#2_{#1}^{#3}}", r"$\a{x}\a[2]{x}[3]$.",

@@ -134,3 +134,9 @@ def test_time_and_growth_are_bounded():
     ):
         small, large = (partial(written_out, starts + unit * size) for size in (2_000, 8_000))
         assert not takes_over(8, large, small), unit
+
+
+def test_commands_of_xparse_define_and_are_defined():
+    text = r"\NewDocumentCommand{\mk}{m +m}{\expandafter\NewDocumentCommand\csname is#1\endcsname{s m}"
+    text += r"{\IfBooleanTF{##1}{#2*}{#2}(##2)}}\mk{A}{Alpha}\section{A}\isA{x} \isA*{y}."
+    assert clean_latex(text) == "\\section{A}Alpha(x) Alpha*(y).\n"

@@ -22,6 +22,9 @@ SET = "\\newcommand{\\x}{1}\\newcommand{\\setx}[1]{\\renewcommand{\\x}{#1}}"
         (r"\newcommand{\R}{\mathbb{R}}\newcommand{\notes}[1]{\renewcommand{\thefootnote}{\alph{footnote}}#1}",
          r"\notes{$\R$}.", r"\renewcommand{\thefootnote}{\alph{footnote}}$\mathbb{R}$."),
         (r"\newcommand{\a}[2][]{\def\t{#1}\ifx\t\empty A\else B\fi\def\z{#2}\z}", r"\a{x}\a[y]{z}.", "AxBz."),
+        (r"\newcommand\given{}\DeclarePairedDelimiterX{\Set}[1]\{\}{\renewcommand\given{\delimsize\vert}#1}",
+         r"$\Set{x\given y}\Set*{x\given y}\Set[\big]{x\given y}$.",
+         r"$\{x\vert y\}\left\{x\middle\vert y\right\}\bigl\{x\big\vert y\bigr\}$."),
         (SET, r"{\setx}\x", r"{\setx}1"),
     ],
 )  # fmt: skip

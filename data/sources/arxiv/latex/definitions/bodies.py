@@ -80,6 +80,7 @@ class Known:
 
     macros: Mapping[str, Macro]
     flags: Container[str] = ()  # conditionals that can be decided when a macro is used
+    declared: Set[str] = frozenset()  # those that the paper declares anywhere
     may_input: bool = False  # whether a macro that inputs files can be expanded
     defining: Set[str] = frozenset()  # macros that define others
     in_full: Callable[[str], str] = str  # expands the macros in a text
@@ -144,6 +145,7 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     filled[1::2] = numbers
     macro = Macro(filled, arguments, spaced=spaced, asks=asks, may_program=may_program)
     macro.is_conditional, macro.has_tests = is_conditional, has_tests
+    macro.may_program |= is_conditional and not known.declared.isdisjoint(WORD.findall(body))
     return macro
 
 
@@ -156,10 +158,10 @@ def _defining(body: str, arguments: int, is_conditional: bool) -> Macro | None:
     return Macro([body], arguments, defines=True, is_conditional=is_conditional)
 
 
-def inserted(macro: Macro, arguments: list[str]) -> str:
-    """What TeX reads in place of a call of a macro that defines others."""
+def inserted(body: str, arguments: list[str]) -> str:
+    """What TeX reads in place of a call of a macro with this body."""
     out: list[str] = []
-    body, place = macro.literal, 0
+    place = 0
     for mark in _PARAMETERS.finditer(body):
         append(out, body[place : mark.start()])
         append(out, "#" if mark[1] == "#" else arguments[int(mark[1]) - 1])
@@ -205,7 +207,7 @@ def _asks_flags(body: str, known: Known) -> bool:
     n_plain = len(_DECIDABLE.findall(body))
     numbers = (known.macros.get(name) for name in _NUMBER_TEST.findall(body))
     n_plain += sum(macro is not None and macro.literal.strip().isdecimal() for macro in numbers)
-    return sum(word in known.flags for word in asked) + n_plain == len(asked)
+    return sum(word in known.flags or word in known.declared for word in asked) + n_plain == len(asked)
 
 
 def _in_either_mode(body: str, arguments: int) -> str | None:
