@@ -12,7 +12,16 @@ from collections.abc import Callable, Mapping
 from data.sources.arxiv.latex import conditionals
 from data.sources.arxiv.latex.arguments import answered, call_arguments, fence_body
 from data.sources.arxiv.latex.definitions.bodies import DONE, PROGRAMS, Macro, inserted
-from data.sources.arxiv.latex.syntax import MAX_GROUP, MAX_OPTION, WORD, Arguments, append, append_value
+from data.sources.arxiv.latex.definitions.lookahead import peeked
+from data.sources.arxiv.latex.syntax import (
+    MAX_GROUP,
+    MAX_OPTION,
+    WORD,
+    Arguments,
+    append,
+    append_value,
+    blanks_end,
+)
 
 MAX_CALL = 1 << 16  # characters that one call may produce, beyond four times its arguments
 MAX_DEPTH = 32  # nesting of values
@@ -65,6 +74,7 @@ class Calls:
     ) -> None:
         self.macros: dict[str, Macro] = {}
         self.defining: set[str] = set()  # those that define others
+        self.helpers: set[str] = set()  # names made by `lookahead.by_letters`, which no text may show
         self.read = Arguments()
         self.defined: set[str] = set()  # every name that the paper has defined
         self._flags, self._numbers, self._text = flags, numbers, text
@@ -148,7 +158,7 @@ class Calls:
             except _Explodes as explosion:
                 self.put(explosion.args[0], None)
                 continue
-            if found is None:
+            if found is None or not self.helpers.isdisjoint(WORD.findall(found[0]) if self.helpers else ()):
                 return None
             self._keep(name)
             return found[0].replace(DONE, ""), found[1]
@@ -175,7 +185,7 @@ class Calls:
     def _keep(self, name: str) -> None:
         """Remember the value of a macro that takes nothing from what follows its call."""
         macro = self.macros.get(name)
-        if macro is None or macro.arguments or macro.delimiters or macro.is_fence:
+        if macro is None or macro.arguments or macro.delimiters or macro.is_fence or macro.peeks:
             return
         if macro.before_dot is not None or name in self._open:
             return
@@ -222,7 +232,7 @@ class Calls:
                 value, position = found
             last = _TRAILING.search(value, max(0, len(value) - 60)) if value[-1:].isalpha() else None
             following = self.macros.get(last[1]) if last else None
-            if last is None or not following or not following.arguments or last[1] in active:
+            if not last or not following or last[1] in active or not (following.arguments or following.peeks):
                 if not out:
                     return value, position
                 append(out, value)
@@ -280,6 +290,8 @@ class Calls:
                 self._lacking += 1
                 return None
             arguments, position = found
+            if macro.keeps and any("\\" in argument for argument in arguments):
+                return None
             arguments = [
                 self._inner(argument, active, depth + 1) if "\\" in argument else argument
                 for argument in arguments
@@ -293,6 +305,8 @@ class Calls:
                 value = answered(value, self.read)
             if "\\" in value:
                 chosen = self._chosen(macro, value)
+                if chosen is not None and macro.peeks:
+                    chosen, position = self._peeked(chosen, text, position, depth)
                 if chosen is None:
                     return None
                 value = self._inner(chosen, active | {name}, depth + 1)
@@ -300,6 +314,11 @@ class Calls:
             value = self._inner(macro.before_dot, active | {name}, depth + 1)
         elif macro.final:
             value = macro.literal
+        elif macro.peeks:
+            chosen, position = self._peeked(macro.literal, text, position, depth)
+            if chosen is None:
+                return None
+            value = self._inner(chosen, active | {name}, depth + 1)
         elif name in self._cache:
             value = self._cache[name]
             self._lacking += name in self._open
@@ -317,6 +336,12 @@ class Calls:
         if self._work > self._call_limit or len(value) > MAX_CALL + 4 * given:
             raise _Explodes(name)
         return _ended(value, macro.spaced, text, position, has_arguments=given > 0)
+
+    def _peeked(self, value: str, text: str, position: int, depth: int) -> tuple[str | None, int]:
+        """A value with its branches chosen by what follows; None if that is not known yet."""
+        if depth and blanks_end(text, position) >= len(text):
+            return None, position
+        return peeked(value, text, position, self.read) or (None, position)
 
     def _spend(self, length: int, name: str) -> None:
         """Count the characters that a call of `name` read and produced."""

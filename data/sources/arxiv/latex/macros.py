@@ -15,6 +15,7 @@ from data.sources.arxiv.latex.calls import TooMuch
 from data.sources.arxiv.latex.conditionals import NAMED_TEST
 from data.sources.arxiv.latex.definitions.amendments import AMENDERS, amended
 from data.sources.arxiv.latex.definitions.bodies import DONE
+from data.sources.arxiv.latex.definitions.lookahead import PEEKS, by_letters
 from data.sources.arxiv.latex.definitions.reading import read_definition
 from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, loop, resolved_input
 from data.sources.arxiv.latex.marks import Reading, marks_of
@@ -47,7 +48,13 @@ def expand(
     With `resolve`, what it returns takes the place of `\\input` and its kin, including those in macros.
     Raises TooMuch.
     """
+    helpers: set[str] = set()
+    if PEEKS.search(text):
+        preamble, begin, document = text.partition("\\begin{document}")
+        preamble, helpers = by_letters(preamble) if begin else (preamble, helpers)
+        text = preamble + begin + document
     expander = _Expander(text, verbatim, resolve, "{document}" in text)
+    expander.calls.helpers = helpers
     expander.run(text.replace(DONE, ""))
     return "".join(expander.out), expander.opaque
 

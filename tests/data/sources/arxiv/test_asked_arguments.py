@@ -60,6 +60,9 @@ def test_an_argument_chooses_its_branch(head, test):
         (r"\newcommand{\a}[2]{\ifnotes[#1: #2]\fi}\newcommand{\b}{\a{B}}\newif\ifnotes", r"A\b{x}\a{y}{z}.",
          "A."),
         (r"\newcommand{\a}[1]{\ifnotes[#1]\fi}\iftrue\else\newif\ifnotes\fi", r"\a{x}.", r"\a{x}."),
+        # An argument that is shown as it is.
+        (r"\newcommand{\a}[1]{\texttt{\detokenize{#1}}}", r"\a{b_c}.", r"\texttt{\detokenize{b_c}}."),
+        (r"\newcommand{\a}[1]{\texttt{\detokenize{#1}}}", r"\a{\b}.", r"\a{\b}."),
         # The package xargs.
         (r"\newcommandx\a[3][1,3]{<#1|#2|#3>}", r"\a{x} \a[1]{x}[3].", "<|x|> <1|x|3>."),
         (r"\newcommandx*{\a}[3][1=1, 3={m,n}, addprefix=\global]{#2_{#1}^{#3}}", r"$\a{x}\a[2]{x}[3]$.",

@@ -199,7 +199,7 @@ def test_a_macro_that_doubles_itself_stays_within_bounds():
         "\\renewcommand{\\section}[1]{\\par{\\bf #1}}\\section{A}",
         "\\def\\paragraph#1{#1:}\\paragraph{A}",
         "\\newenvironment{p}[1][x]{\\begin{quote}\\a}{\\end{quote}}\\begin{p}\\end{p}",
-        "\\newcommand{\\a}[1]{\\@ifnextchar[{\\b}{\\c}}\\a{1}",
+        "\\newcommand{\\a}[1]{\\@for\\x:=#1\\do{\\x}}\\a{1}",
         "\\newcommand{\\a}{\\ifdraft x\\else y\\fi}\\a",
         "\\newcommand{\\a}[1]{\\expandafter\\b\\csname #1\\endcsname}\\a{1}",
         "\\newcommand{\\a}[1]{\\def\\b##1{##1 #1}\\setbox0=\\hbox{}}\\a{1}",

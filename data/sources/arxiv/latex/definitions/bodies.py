@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from data.sources.arxiv.latex.conditionals import COMPARISON, TEST
 from data.sources.arxiv.latex.definitions.comparisons import with_comparisons
+from data.sources.arxiv.latex.definitions.lookahead import PEEKS
 from data.sources.arxiv.latex.syntax import WORD, Arguments, append
 
 DONE = "\0"  # marks a name in a value that must not be expanded again; TeX ignores it
@@ -23,6 +24,7 @@ PROGRAMS = re.compile(
     r"|read|write|immediate|special|(?:cs)?[gex]?(?:app|pre)to|x?(?:app|pre)tocmd|x?patchcmd|addto)(?![A-Za-z])"
     r"|\\[A-Za-z@]++(?:_[a-z]{2,})++:"  # functions of LaTeX3
 )
+_DETOKENIZED = re.compile(r"\\detokenize\s*+\{\s*+#[1-9]\s*+\}")
 _DEFINES = re.compile(
     r"\\(?:[egx]?def|let|(?:new|renew|provide)command|DeclareRobustCommand|global|long)(?![A-Za-z@])\*?|##"
 )
@@ -66,6 +68,8 @@ class Macro:
     before_dot: str | None = None  # its other value, if it adds a period unless one follows
     may_program: bool = False  # some of its branches do what cannot be expanded
     defines: bool = False  # its body defines macros, so it is read as text where it is called
+    keeps: bool = False  # its body shows an argument unexpanded (\detokenize)
+    peeks: bool = False  # its body chooses by what follows a call (\@ifnextchar, \@ifstar)
     asks: bool = False  # its body asks whether arguments are given or blank (\IfBooleanTF, \IfBlankTF)
 
     @property
@@ -120,6 +124,10 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     is_conditional = _asks_flags(body, known)
     has_tests = TEST.search(body) is not None
     plain = TEST.sub("", body) if has_tests else body
+    peeks = "@" in body and PEEKS.search(body) is not None
+    plain = PEEKS.sub("", plain) if peeks else plain
+    keeps = "\\detokenize" in body
+    plain = _DETOKENIZED.sub("", plain) if keeps else plain
     may_program = PROGRAMS.search(_BRANCHING.sub("", plain) if is_conditional else plain) is not None
     if _DEFINES.search(body) or (known.defining and not known.defining.isdisjoint(WORD.findall(body))):
         return _defining(body, arguments, is_conditional)
@@ -143,7 +151,9 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
         return None
     filled: list[str | int] = [*pieces]
     filled[1::2] = numbers
-    macro = Macro(filled, arguments, spaced=spaced, asks=asks, may_program=may_program)
+    macro = Macro(
+        filled, arguments, spaced=spaced, asks=asks, keeps=keeps, peeks=peeks, may_program=may_program
+    )
     macro.is_conditional, macro.has_tests = is_conditional, has_tests
     macro.may_program |= is_conditional and not known.declared.isdisjoint(WORD.findall(body))
     return macro

@@ -1,0 +1,61 @@
+r"""Chooses by what follows a call, as `\@ifnextchar`, `\@ifstar` and `\@testopt` do (source2e, ltdefns).
+
+In: a macro's value with such a command, and the text after the call. Out: the value with the branch that
+TeX takes. Its commands often have an @ in their names, which only definitions may use: `by_letters` gives
+those of a paper's preamble other names.
+"""
+
+import re
+
+from data.sources.arxiv.latex.syntax import Arguments
+
+PEEKS = re.compile(r"\\(@ifnextchar|kernel@ifnextchar|@ifstar|@testopt)(?![A-Za-z@])")
+_NAME = r"\\(?=[A-Za-z@]*@)([A-Za-z@]++)"
+_DEFINED = re.compile(rf"\\(?:def|gdef|newcommand\*?|renewcommand\*?)\s*+\{{?\s*+{_NAME}")
+_WORD = re.compile(_NAME)
+_MOST = 10  # choices of one call
+_BRANCHES = 300  # look for names in this many characters
+
+
+def by_letters(preamble: str) -> tuple[str, set[str]]:
+    """The preamble with letters for @ in the names of macros that are chosen by what follows; those names."""
+    chosen = {
+        name
+        for mark in PEEKS.finditer(preamble)
+        for name in _WORD.findall(preamble, mark.end(), mark.end() + _BRANCHES)
+    }
+    names = {name: name.replace("@", "At") for name in chosen.intersection(_DEFINED.findall(preamble))}
+    names = {name: new for name, new in names.items() if f"\\{new}" not in preamble}
+    if names:
+        preamble = _WORD.sub(lambda mark: "\\" + names.get(mark[1], mark[1]), preamble)
+    return preamble, set(names.values())
+
+
+def peeked(value: str, text: str, position: int, read: Arguments) -> tuple[str, int] | None:
+    """A value with its branches chosen by the text after it, and where the call ends; None if unclear."""
+    for _ in range(_MOST):
+        mark = PEEKS.search(value)
+        if mark is None:
+            return value, position
+        word, end = mark[1], mark.end()
+        given: list[str] = []
+        for _ in range(3 if word.endswith("nextchar") else 2):
+            argument = read.argument(value, end)
+            if argument is None:
+                return None
+            given.append(argument[0])
+            end = argument[1]
+        rest = value[end:]
+        following = rest.lstrip() or text[position : position + 1000].lstrip()
+        if word == "@ifstar":
+            chosen = given[0 if following[:1] == "*" else 1]
+            if following[:1] == "*" and rest.strip():
+                rest = rest.lstrip()[1:]
+            elif following[:1] == "*":
+                position = text.index("*", position) + 1
+        elif word == "@testopt":
+            chosen = given[0] + ("" if following[:1] == "[" else f"[{given[1]}]")
+        else:
+            chosen = given[1 if following[:1] == given[0].strip().replace("\\bgroup", "{") else 2]
+        value = value[: mark.start()] + chosen + rest
+    return None

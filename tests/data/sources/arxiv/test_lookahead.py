@@ -1,0 +1,39 @@
+r"""Macros that look at what follows a call: \@ifstar, \@ifnextchar and \@testopt."""
+
+import pytest
+
+from tests.support.papers import section
+
+STAR = r"\newcommand{\n}{\@ifstar{\n@star}{\n@plain}}\def\n@star#1{\left|#1\right|}\def\n@plain#1{|#1|}"
+
+
+@pytest.mark.parametrize(
+    ("definitions", "source", "left"),
+    [
+        (STAR, r"$\n{x}\n*{x}\n x\n *y$.", r"$|x|\left|x\right||x|\left|y\right|$."),
+        (STAR.replace(r"{\n@star}{\n@plain}", r"\n@star\n@plain"), r"$\n{x}\n*{x}$.",
+         r"$|x|\left|x\right|$."),
+        (STAR + r"\newcommand{\m}{a \n}\newcommand{\k}{\n*{k}}", r"$\m{x}\m*{x}\k$.",
+         r"$a |x|a \left|x\right|\left|k\right|$."),
+        (r"\def\o{\@ifnextchar[{\@o}{\@o[none]}}\def\@o[#1]#2{#2 (#1)}", r"\o{x}, \o[y]{x}, \o [z]x.",
+         "x (none), x (y), x (z)."),
+        (r"\def\o{\@ifnextchar[\o@one\o@two}\def\o@one[#1]{<#1>}\def\o@two{<>}", r"\o[a] \o.", "<a> <>."),
+        (r"\def\p#1{\@ifnextchar({\p@p{#1}}{\p@n{#1}}}\def\p@p#1(#2){#1 at #2}\def\p@n#1{#1!}",
+         r"\p{x}(0), \p{x}.", "x at 0, x!."),
+        (r"\def\t{\@testopt\t@i{1}}\def\t@i[#1]#2{#2_{#1}}", r"$\t x\t[2]{x}$.", "$x_{1}x_{2}$."),
+        (r"\newcommand{\b}{\@ifstar{\@ifnextchar[{\b@o}{\b@s}}{\b@n}}\def\b@o[#1]#2{s#1#2}\def\b@s#1{s#1}"
+         r"\def\b@n#1{n#1}", r"\b*[q]{r}\b*{r}\b{r}.", "sqrsrnr."),
+        (r"\newcommand{\u}[1]{\emph{#1}\kernel@ifnextchar,{}{ }}", r"\u{a}, \u{b} c.",
+         r"\emph{a}, \emph{b}  c."),
+        # Its helper programs, so the call stays.
+        (r"\def\o{\@ifnextchar[{\o@a}{\o@b}}\def\o@a[#1]{\setbox0=\hbox{}}\def\o@b{B}", r"\o[a] {\o}.",
+         r"\o[a] {B}."),
+    ],
+)  # fmt: skip
+def test_the_branch_that_tex_takes_is_shown(definitions, source, left):
+    assert section(rf"\makeatletter{definitions}\makeatother", source) == left
+
+
+def test_names_with_at_signs_stay_in_the_text():
+    source = "\\begin{verbatim}\n\\def\\n@star#1{}\n\\end{verbatim}"
+    assert section(rf"\makeatletter{STAR}\makeatother", source) == source
