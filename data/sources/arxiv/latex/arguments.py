@@ -39,9 +39,17 @@ def _signed(
     """The arguments, and their end, by their kinds as in \\NewDocumentCommand (source2e, ltcmd)."""
     arguments: list[str] = []
     missing: list[int] = []
+    embellished: dict[str, str] | None = None  # arguments by their marks
     for kind, default in signature:
-        if kind == "m":
+        if kind[0] in "eE":
+            if embellished is None:
+                embellished, position = _embellished(kind[1:], text, position, read)
+            given = embellished.pop(kind[1], None)
+            found = None if given is None else (given, position)
+        elif kind == "m" or (kind in "gG" and text.startswith("{", blanks_end(text, position))):
             found = read.argument(text, position)
+        elif kind in "gG":
+            found = None
         elif kind[0] == "t":
             found = ("*", position + 1) if text.startswith(kind[1], position) else ("", position)
         elif kind[1:]:
@@ -54,9 +62,10 @@ def _signed(
             if kind[0] in "mrR":
                 return None
             missing.append(len(arguments))
-            found = default if kind[0] in "ODU" else "-NoValue-", position
+            found = default if kind[0] in "ODUGE" else "-NoValue-", position
         arguments.append(found[0])
         position = found[1]
+        embellished = embellished if kind[0] in "eE" else None
     shown = dict(enumerate(arguments, 1))
     for place in missing:  # a default may show other arguments
         default = arguments[place]
@@ -64,6 +73,18 @@ def _signed(
             return None
         arguments[place] = ARGUMENT.sub(lambda mark: shown.get(int(mark[1]), ""), default)
     return arguments, position
+
+
+def _embellished(marks: str, text: str, position: int, read: Arguments) -> tuple[dict[str, str], int]:
+    """The arguments after any of these marks, in any order, by their marks; and their end."""
+    found: dict[str, str] = {}
+    while True:
+        start = blanks_end(text, position)
+        mark = text[start : start + 1]
+        argument = read.argument(text, start + 1) if mark and mark in marks and mark not in found else None
+        if argument is None:
+            return found, position
+        found[mark], position = argument
 
 
 def fence_body(macro: Macro, text: str, position: int, read: Arguments) -> tuple[list[str | int], int]:

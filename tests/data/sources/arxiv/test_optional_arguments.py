@@ -38,6 +38,13 @@ def paper(preamble: str, text: str) -> str:
         (r"\NewDocumentCommand{\pair}{m O{#1}}{#1 and #2}", r"\pair{x}; \pair{x}[y].", "x and x; x and y."),
         (r"\NewDocumentCommand{\row}{m O{a\\#1 \#1}}{#2}", r"\row{x}.", r"a\\x \#1."),
         (r"\NewDocumentCommand{\p}{>{\TrimSpaces}m}{<#1>}", r"\p{ x }.", r"\p{ x }."),
+        # Optional groups, and arguments after marks in any order.
+        (r"\NewDocumentCommand{\E}{m g}{E(#1\IfValueT{#2}{|#2})}\NewDocumentCommand\q{G{all}}{[#1]}",
+         r"$\E{x}\E x{y}\q\q{z}$.", r"$E(x)E(x|y)[all][z]$."),
+        (r"\NewDocumentCommand{\s}{e{_^} m}{S\IfValueT{#1}{_{#1}}\IfValueT{#2}{^{#2}}(#3)}",
+         r"$\s_a^{b}{c}\s^b_a c\s{c}\s_{a}{c}$.", r"$S_{a}^{b}(c)S_{a}^{b}(c)S(c)S_{a}(c)$."),
+        (r"\NewDocumentCommand{\s}{E{_^}{{0}n}}{\sum_{#1}^{#2}}", r"$\s\,\s_1\,\s^m$.",
+         r"$\sum_{0}^{n}\,\sum_{1}^{n}\,\sum_{0}^{m}$."),
         # The package twoopt.
         (r"\newcommandtwoopt{\seen}[3][see][p.~1]{#1 #3, #2}",
          r"\seen{A}; \seen[cf.]{B}; \seen[cf.][p.~9]{C}.", "see A, p.~1; cf. B, p.~1; cf. C, p.~9."),

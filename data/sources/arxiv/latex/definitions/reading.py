@@ -50,9 +50,12 @@ _DELIMITER = (
 )
 _PARAMETERS = re.compile(rf"\s*+({_DELIMITER})((?:#[1-9]{_DELIMITER}){{0,9}}+)(?=\{{)")
 _SIGNATURE = re.compile(  # a kind, its tokens and its default; \ in a pair would be a control sequence
-    r"\s*+\+?(?:(?P<plain>[mso])|(?P<token>t[^\s{}\\])|(?P<pair>[dr][^\s{}\\]{2})"
-    r"|(?P<given>O|[DR][^\s{}\\]{2})\s*+\{(?P<default>(?:[^{}]|\{[^{}]*\})*+)\})"
+    r"\s*+\+?(?:(?P<plain>[msog])|(?P<token>t[^\s{}\\])|(?P<pair>[dr][^\s{}\\]{2})"
+    r"|(?P<given>[OG]|[DR][^\s{}\\]{2})\s*+\{(?P<default>(?:[^{}]|\{[^{}]*\})*+)\}"
+    r"|(?:e|(?P<all>E))\s*+\{\s*+(?P<marks>[^\s{}\\]{1,9})\s*+\}"
+    r"(?(all)\s*+\{(?P<defaults>(?:[^{}]|\{[^{}]*\})*+)\}))"
 )
+_GIVEN = re.compile(r"\{([^{}]*)\}|([^\s{}])")
 _PARAMETER = re.compile(r"#[1-9]([^#]*)")
 _WORD_BLANKS = re.compile(r"(\\[A-Za-z@]++)\s++")  # blanks that TeX does not read
 _ENVIRONMENT = re.compile(r"\*?\s*\{[^{}]*\}")
@@ -227,11 +230,22 @@ def _of_xargs(count: int, defaults: str) -> list[tuple[str, str]]:
     ]
 
 
+def _embellishments(marks: str, defaults: str | None) -> list[tuple[str, str]]:
+    r"""The arguments after marks in any order, such as _ and ^ in e{_^}: each kind has its own mark first."""
+    values = [group or token for group, token in _GIVEN.findall(defaults or "")] + [""] * len(marks)
+    kind = "e" if defaults is None else "E"
+    return [(kind + mark + marks.replace(mark, ""), value) for mark, value in zip(marks, values)]
+
+
 def _signature(kinds: str) -> list[tuple[str, str]] | None:
     """The arguments of a document command, or None if their kinds are not supported."""
     found: list[tuple[str, str]] = []
     position = 0
     while mark := _SIGNATURE.match(kinds, position):
+        if mark["marks"]:
+            found += _embellishments(mark["marks"], mark["defaults"])
+            position = mark.end()
+            continue
         kind = mark["plain"] or mark["token"] or mark["pair"] or mark["given"]
         found.append(("t*" if kind == "s" else kind, mark["default"] or ""))
         position = mark.end()
