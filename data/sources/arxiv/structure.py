@@ -46,8 +46,12 @@ _REFERENCES = re.compile(
     r"|(?:foot)?notes and references|bibliography|works cited|literature cited|cited literature"
     r"|r(?:é|e|\\'\{?e\}?)f(?:é|e|\\'\{?e\}?)rences(?: bibliographiques)?|bibliographie|literaturverzeichnis"
     r"|referencias(?: bibliogr[áa]ficas)?|bibliograf(?:[íi]a|\\'\{?\\?i ?\}?a)|riferimenti bibliografici"
-    r"|refer[êe]ncias(?: bibliogr[áa]ficas)?|список литературы"
-    r"|(?P<literature>literature?|литература|reference(?:s cited)?))"
+    r"|refer[êe]ncias(?: bibliogr[áa]ficas)?|refer[èe]ncies"
+    r"|список (?:використаної )?(?:литературы|літератури)"
+    r"|bibliografie|referenties|referenser|litteraturf[öo]rteckning|k(?:ä|\\\"\{?a\}?)llor|l[äa]hteet|viitteet"
+    r"|irodalomjegyz[ée]k|kaynak(?:lar|ça|\\c\{?c\}?a)|βιβλιογραφία|αναφορές|t[àa]i li[ệe]u tham kh[ảa]o"
+    r"|参考文献|參考文獻|참고 ?문헌"
+    r"|(?P<literature>literature?|literatura|litteratur|литература|література|reference(?:s cited)?))"
     r"[\s:.]*+\}",
     re.IGNORECASE,
 )

@@ -30,6 +30,7 @@ _GROWTH, _SLACK = (
     8,
     4 << 20,
 )  # characters that all calls may produce: a multiple of the paper's length, plus this
+_READING = 100  # what reading a body as text costs, in such characters
 _SPACED = re.compile(r"[A-Za-z0-9$(\[`]|\\[A-Za-z]")  # \xspace adds a space before these
 # TeX drops spaces after a name. We keep them, as most authors expect, except in a plural, `\name s`.
 _PLURAL = re.compile(r"[ \t]+(?=s(?![A-Za-z0-9]))")
@@ -43,7 +44,7 @@ _ENGINES = re.compile(r"pdf|lua|[Xx]e|direct|HCode|[eu]?p?TeX|Umath|tex4ht|LaTeX
 _TRAILING = re.compile(r"\\([A-Za-z]+)\Z")
 _PARTS = re.compile(r"\\([A-Za-z]+|.)|[{}]", re.DOTALL)
 _LAST_CALLS = 3  # look at this many calls at a value's end for one whose arguments follow
-_LONG_READS = 100  # look this often for arguments beyond `MAX_OPTION` characters
+_UNENDED = 500  # give up on such calls after this many with an argument that never ended
 
 
 class TooMuch(Exception):
@@ -86,7 +87,7 @@ class Calls:
         self._blocked = 0  # how often a macro was met inside its own value
         self._lacking = 0  # how often a call lacked arguments
         self._open: set[str] = set()  # names in the cache whose value has such a call
-        self._long_reads = 0
+        self._unended = 0  # calls at a value's end with an argument that never ended
         self._work, self._call_limit, self._budget = 0, 0, _SLACK
         self.drafts: dict[str, bool] = {}  # what the package ifdraft's commands answer
         self.decide: Callable[[str], str | None] = lambda value: None  # see predicates.resolved
@@ -179,7 +180,7 @@ class Calls:
         value = inserted("".join(map(str, body)), arguments)
         if macro.is_conditional:
             value = conditionals.resolved(value, lambda name: None)  # others, when they are read
-        self._spend(len(value), name)
+        self._spend(len(value) + _READING, name)
         return None if conditionals.COMPARISON in value else (value, position)
 
     def _keep(self, name: str) -> None:
@@ -262,15 +263,15 @@ class Calls:
     ) -> tuple[str, int] | None:
         """The value of a call that begins with `tail`, at a value's end, and continues in the text."""
         for most in (MAX_OPTION, MAX_GROUP):
+            if self._unended > (_UNENDED if most == MAX_OPTION else _UNENDED // 10):
+                break
             whole = tail + text[position : position + most]
-            found = call_arguments(self.macros[name], whole, 0, Arguments())
+            found = call_arguments(self.macros[name], whole, 0, read := Arguments())
             if found is not None and found[1] > len(tail):
                 value = self._value(whole, name, 0, active, depth)
                 return (value[0], position + value[1] - len(tail)) if value else None
+            self._unended += read.has_failed
             if position + most >= len(text):
-                break
-            self._long_reads += 1
-            if self._long_reads > _LONG_READS:
                 break
         return None
 

@@ -42,6 +42,10 @@ class Arguments:
     def __init__(self) -> None:
         self._failures = 0
 
+    @property
+    def has_failed(self) -> bool:
+        return self._failures > 0
+
     def argument(self, text: str, position: int) -> tuple[str, int] | None:
         """The group, control sequence or character here, and its end."""
         simple = _SIMPLE_GROUP.match(text, position)

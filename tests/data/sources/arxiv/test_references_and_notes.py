@@ -27,6 +27,11 @@ def body(preamble: str, text: str) -> str:
         f"\\section*{{References \\& Notes}}\n{ENTRY}",
         "\\section*{Reference}\n\\begin{thebibliography}{9}\\bibitem{a} A.\\end{thebibliography}",
         f"\\begin{{center}}\n{{\\large\\bf References}}\n\\end{{center}}\n{ENTRY}",
+        *(
+            f"\\section*{{{name}}}\n{ENTRY}"
+            for name in ("参考文献", "Referenties", "Kaynak\\c{c}a", "Список літератури")
+        ),
+        f"\\section{{\\heiti 參考文獻}}\n{ENTRY}",
         f"\\begin{{flushleft}}{{\\bf References}}\\end{{flushleft}}\n{ENTRY}",
     ],
 )
@@ -43,10 +48,11 @@ def test_a_group_after_the_bibliography_is_kept(references):
     assert body("", f"Before.\n\n{references}\n\n{{\\small After.}}") == "Before.\n\n{\\small After.}\n"
 
 
-def test_a_last_section_on_literature_is_text_without_entries():
-    text = "Before.\n\\section{Literature}\nWe review what others wrote."
+@pytest.mark.parametrize("name", ["Literature", "Literatura", "Литература"])
+def test_a_last_section_on_literature_is_text_without_entries(name):
+    text = f"Before.\n\\section{{{name}}}\nWe review what others wrote."
     assert body("", text) == text + "\n"
-    assert body("", f"Before.\n\\section{{Literature}}\n{ENTRY}") == "Before.\n"
+    assert body("", f"Before.\n\\section{{{name}}}\n{ENTRY}") == "Before.\n"
 
 
 @pytest.mark.parametrize(
