@@ -20,7 +20,10 @@ PACKAGES = {
     "easy-todo": r"\newcommand{\todo}[1]{}\newcommand{\listoftodos}{}",
     "todo": r"\newcommand{\todo}[2][]{}\newcommand{\todos}{}",
     "changes": r"\newcommand{\added}[2][]{#2}\newcommand{\deleted}[2][]{}\newcommand{\replaced}[3][]{#2}"
-    r"\newcommand{\highlight}[2][]{#2}\newcommand{\listofchanges}[1][]{}\newcommand{\comment}[2][]{}",
+    r"\newcommand{\highlight}[2][]{#2}\newcommand{\listofchanges}[1][]{}\newcommand{\comment}[2][]{}"
+    # With commandnameprefix=always, or if a name is taken.
+    r"\newcommand{\chadded}[2][]{#2}\newcommand{\chdeleted}[2][]{}\newcommand{\chreplaced}[3][]{#2}"
+    r"\newcommand{\chhighlight}[2][]{#2}\newcommand{\chcomment}[2][]{}",
     # After a star, the text that the note is about follows.
     "fixme": r"\NewDocumentCommand{\fxnote}{s o m}{}\NewDocumentCommand{\fxwarning}{s o m}{}"
     r"\NewDocumentCommand{\fxerror}{s o m}{}\NewDocumentCommand{\fxfatal}{s o m}{}"

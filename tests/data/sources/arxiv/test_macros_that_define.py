@@ -25,6 +25,9 @@ SET = "\\newcommand{\\x}{1}\\newcommand{\\setx}[1]{\\renewcommand{\\x}{#1}}"
         (r"\newcommand\given{}\DeclarePairedDelimiterX{\Set}[1]\{\}{\renewcommand\given{\delimsize\vert}#1}",
          r"$\Set{x\given y}\Set*{x\given y}\Set[\big]{x\given y}$.",
          r"$\{x\vert y\}\left\{x\middle\vert y\right\}\bigl\{x\big\vert y\bigr\}$."),
+        (SET + r"\def\note#1#2{\begingroup\def\x{#1}\footnote{\x: #2}\endgroup}", r"\note{*}{A note}\x.",
+         r"\begingroup\footnote{*: A note}\endgroup1."),
+        (r"\newcommand{\sm}[1]{\begingroup\small #1\endgroup}", r"\sm{a}.", r"\begingroup\small a\endgroup."),
         (SET, r"{\setx}\x", r"{\setx}1"),
     ],
 )  # fmt: skip

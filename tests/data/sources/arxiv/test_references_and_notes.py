@@ -64,6 +64,7 @@ def test_a_last_section_on_literature_is_text_without_entries(name):
         ("fixme", "One\\fxnote{x}\\fxwarning[author=B]{y} and \\fxnote*{x}{two}.", "One and {two}."),
         ("fixme", "One.\\begin{anfxnote}{x}long\\end{anfxnote}", "One."),
         ("changes", "One.\\comment[id=B]{x}", "One."),
+        ("changes", "\\chadded{One}\\chdeleted[id=B]{x} \\chreplaced{two}{y}\\chcomment{z}.", "One two."),
         ("easyReview", "\\add{One}\\remove{x} \\replace{y}{two} \\comment{three}{z}.", "One two three."),
         ("pdfcomment", "\\pdftooltip{One}{x}\\pdfmarkupcomment[color=red]{ two}{y}.", "One two."),
     ],

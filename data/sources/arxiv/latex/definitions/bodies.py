@@ -27,6 +27,7 @@ PROGRAMS = re.compile(
 _DETOKENIZED = re.compile(r"\\detokenize\s*+\{\s*+#[1-9]\s*+\}")
 _DEFINES = re.compile(
     r"\\(?:[egx]?def|let|(?:new|renew|provide)command|DeclareRobustCommand|global|long)(?![A-Za-z@])\*?|##"
+    r"|\\(?:begin|b|end|e)group(?![A-Za-z@])"
 )
 _PARAMETERS = re.compile(r"(?<!\\)#(#|[1-9])")
 _GIVEN = re.compile(r"(?<![#\\])#([1-9])")  # not ##1, which is the inner macro's
@@ -67,7 +68,7 @@ class Macro:
     has_tests: bool = False  # its body tests something with branches as arguments (\ifthenelse)
     before_dot: str | None = None  # its other value, if it adds a period unless one follows
     may_program: bool = False  # some of its branches do what cannot be expanded
-    defines: bool = False  # its body defines macros, so it is read as text where it is called
+    defines: bool = False  # its body defines macros or has groups: it is read as text where it is called
     keeps: bool = False  # its body shows an argument unexpanded (\detokenize)
     peeks: bool = False  # its body chooses by what follows a call (\@ifnextchar, \@ifstar)
     asks: bool = False  # its body asks whether arguments are given or blank (\IfBooleanTF, \IfBlankTF)
@@ -130,7 +131,9 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     plain = _DETOKENIZED.sub("", plain) if keeps else plain
     may_program = PROGRAMS.search(_BRANCHING.sub("", plain) if is_conditional else plain) is not None
     if _DEFINES.search(body) or (known.defining and not known.defining.isdisjoint(WORD.findall(body))):
-        return _defining(body, arguments, is_conditional)
+        defining = _defining(body, arguments, is_conditional)
+        if defining is not None:
+            return defining
     if may_program and is_conditional and PROGRAMS.search(_outside(plain)):
         return None
     if may_program and not is_conditional:
