@@ -165,6 +165,15 @@ class Calls:
             return found[0].replace(DONE, ""), found[1]
         return None
 
+    def uses_defining(self, name: str, value: str) -> bool:
+        """Whether a call's value calls a macro that defines others, and its body can be read as text."""
+        if not self.defining or self.defining.isdisjoint(WORD.findall(value)):
+            return False
+        macro = self.macros.get(name)
+        return macro is not None and not (
+            macro.final or macro.spaced or macro.has_tests or macro.asks or macro.peeks
+        )
+
     def inserted(self, text: str, name: str, position: int) -> tuple[str, int] | None:
         """What is read in place of a call of a macro that defines others, and the call's end."""
         macro = self.macros[name]
@@ -177,7 +186,8 @@ class Calls:
             if found is None:
                 return None
             arguments, position = found
-        value = inserted("".join(map(str, body)), arguments)
+        parts = (piece if isinstance(piece, str) else f"#{piece}" for piece in body)
+        value = inserted("".join(parts), arguments)
         if macro.is_conditional:
             value = conditionals.resolved(value, lambda name: None)  # others, when they are read
         self._spend(len(value) + _READING, name)

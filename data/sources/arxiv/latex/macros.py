@@ -136,6 +136,8 @@ class _Expander:
         found = self.calls.top(here.text, word, here.position)
         if found is None:
             return
+        if self.calls.uses_defining(word, found[0]) and self._insert(word, at):
+            return
         value, end = self.state.obey(found[0]), found[1]
         if self.resolve and "\\in" in value:
             append(self.out, here.text[here.start : at])
@@ -144,14 +146,14 @@ class _Expander:
             append_value(self.out, here.text[here.start : at], value)
         here.start = here.position = end
 
-    def _insert(self, word: str, at: int) -> None:
-        """Read the body of a macro that defines others, except inside itself."""
+    def _insert(self, word: str, at: int) -> bool:
+        """Read the body of a macro that defines others, except inside itself; return whether it was read."""
         here = self.here
         found = None
         if word not in self.inserting and self.files < MAX_FILES:
             found = self.calls.inserted(here.text, word, here.position)
         if found is None:
-            return
+            return False
         append(self.out, here.text[here.start : at])
         self.inserting.add(word)
         self.files += 1
@@ -159,6 +161,7 @@ class _Expander:
         self.files -= 1
         self.inserting.discard(word)
         here.start = here.position = found[1]
+        return True
 
     def _command(self, word: str, at: int) -> None:
         """Obey a command that is not a macro, if it is one that matters here."""

@@ -13,6 +13,7 @@ SET = "\\newcommand{\\x}{1}\\newcommand{\\setx}[1]{\\renewcommand{\\x}{#1}}"
         (SET, r"\x\setx{2}\x.", "12."),
         (SET, r"\x{\setx{2}\x}\x.", "1{2}1."),
         (SET + r"\newcommand{\two}{[\setx{2}\x]}", r"\two\x.", "[2]2."),
+        (r"\newcommand{\two}[1]{[\setx{2}\x/#1]}" + SET, r"\two{a}\x.", "[2/a]2."),
         (r"\newcommand{\mk}[1]{\def\f##1{##1+#1}}", r"\mk{a}\f{x}\mk{b}\f y.", "x+ay+b."),
         (r"\def\fig#1#2{\def\width{#2}\caption{#1, \width\ wide}}", r"\fig{A plot}{3cm}.",
          r"\caption{A plot, 3cm\ wide}."),
