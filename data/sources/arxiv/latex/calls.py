@@ -13,6 +13,7 @@ from data.sources.arxiv.latex import conditionals
 from data.sources.arxiv.latex.arguments import answered, call_arguments, fence_body
 from data.sources.arxiv.latex.definitions.bodies import DONE, PROGRAMS, Macro, inserted
 from data.sources.arxiv.latex.definitions.lookahead import peeked
+from data.sources.arxiv.latex.definitions.romans import written
 from data.sources.arxiv.latex.syntax import (
     MAX_GROUP,
     MAX_OPTION,
@@ -314,6 +315,8 @@ class Calls:
             value = "".join(filled)
             if macro.asks:
                 value = answered(value, self.read)
+            if macro.has_romans and (value := written(value)) is None:
+                return None
             if "\\" in value:
                 chosen = self._chosen(macro, value)
                 if chosen is not None and macro.peeks:

@@ -72,3 +72,20 @@ def test_an_argument_chooses_its_branch(head, test):
 )  # fmt: skip
 def test_what_a_reader_sees(preamble, source, left):
     assert section(preamble, source) == left
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        (r"\uppercase\expandafter{\romannumeral #1\relax}", "Type IV, XIX."),
+        (r"\textup{\uppercase\expandafter{\romannumeral#1}}", r"Type \textup{IV}, \textup{XIX}."),
+        (r"\expandafter\@slowromancap\romannumeral #1@", "Type IV, XIX."),
+        (r"\MakeUppercase{\romannumeral #1}", "Type IV, XIX."),
+        (r"\@Roman{#1}", "Type IV, XIX."),
+        (r"\textsc{\romannumeral #1}", r"Type \textsc{iv}, \textsc{xix}."),
+    ],
+)
+def test_a_roman_numeral_is_written(body, left):
+    definition = rf"\makeatletter\newcommand*{{\RN}}[1]{{{body}}}\makeatother"
+    assert section(definition, r"Type \RN{4}, \RN{19}.") == left
+    assert section(definition, r"Type \RN{\x}, \RN{0}.") == r"Type \RN{\x}, \RN{0}."

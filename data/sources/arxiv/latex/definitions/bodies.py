@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from data.sources.arxiv.latex.conditionals import COMPARISON, TEST
 from data.sources.arxiv.latex.definitions.comparisons import with_comparisons
 from data.sources.arxiv.latex.definitions.lookahead import PEEKS
+from data.sources.arxiv.latex.definitions.romans import with_romans
 from data.sources.arxiv.latex.syntax import WORD, Arguments, append
 
 DONE = "\0"  # marks a name in a value that must not be expanded again; TeX ignores it
@@ -71,6 +72,7 @@ class Macro:
     defines: bool = False  # its body defines macros or has groups: it is read as text where it is called
     keeps: bool = False  # its body shows an argument unexpanded (\detokenize)
     peeks: bool = False  # its body chooses by what follows a call (\@ifnextchar, \@ifstar)
+    has_romans: bool = False  # its body writes an argument as a Roman numeral
     asks: bool = False  # its body asks whether arguments are given or blank (\IfBooleanTF, \IfBlankTF)
 
     @property
@@ -122,11 +124,16 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     asks = ASKS.search(body) is not None
     if "#" in body and "\\if" in body:
         body = with_comparisons(body)
+    has_romans = "#" in body and "oman" in body
+    if has_romans:
+        body = with_romans(body)
+        has_romans = "\\arg@" in body
     is_conditional = _asks_flags(body, known)
     has_tests = TEST.search(body) is not None
     plain = TEST.sub("", body) if has_tests else body
     peeks = "@" in body and PEEKS.search(body) is not None
     plain = PEEKS.sub("", plain) if peeks else plain
+    plain = plain.replace("\\arg@", "") if has_romans else plain
     keeps = "\\detokenize" in body
     plain = _DETOKENIZED.sub("", plain) if keeps else plain
     may_program = PROGRAMS.search(_BRANCHING.sub("", plain) if is_conditional else plain) is not None
@@ -157,7 +164,7 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     macro = Macro(
         filled, arguments, spaced=spaced, asks=asks, keeps=keeps, peeks=peeks, may_program=may_program
     )
-    macro.is_conditional, macro.has_tests = is_conditional, has_tests
+    macro.is_conditional, macro.has_tests, macro.has_romans = is_conditional, has_tests, has_romans
     macro.may_program |= is_conditional and not known.declared.isdisjoint(WORD.findall(body))
     return macro
 
