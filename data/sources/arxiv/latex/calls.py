@@ -192,7 +192,7 @@ class Calls:
         if macro.is_conditional:
             value = conditionals.resolved(value, lambda name: None)  # others, when they are read
         self._spend(len(value) + _READING, name)
-        return None if conditionals.COMPARISON in value else (value, position)
+        return None if "\\ifarg@" in value else (value, position)
 
     def _keep(self, name: str) -> None:
         """Remember the value of a macro that takes nothing from what follows its call."""

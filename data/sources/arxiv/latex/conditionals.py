@@ -15,7 +15,8 @@ MAX_DEPTH = 20  # nesting of conditionals in a macro's value
 MAX_LENGTH = 1 << 18  # length of such a value
 
 ELSE = -1  # the branch after \else
-COMPARISON = "ifarg@same"  # bodies.py's form of a test of whether two arguments are the same
+# What comparisons.py makes of tests of arguments: whether two are the same, or one is a command.
+COMPARISON, IS_COMMAND = "ifarg@same", "ifarg@command"
 
 _TOKEN = re.compile(
     r"%[^\n]*|\\(?:newif\s*+\\if[A-Za-z@]++|let\s*+\\if[A-Za-z@]++\s*+=?\s*+\\if[A-Za-z@]++"
@@ -126,9 +127,11 @@ def decided(
 
 def _is_true(name: str, text: str, position: int, lookup: Lookup) -> tuple[bool, int] | None:
     """Whether a test that begins at `position` is true, and where it ends; None if unknown."""
-    if name == COMPARISON:
+    if name in (COMPARISON, IS_COMMAND):
         read = Arguments()
         one = read.argument(text, position)
+        if one and name == IS_COMMAND:
+            return one[0].lstrip().startswith("\\"), one[1]
         other = read.argument(text, one[1]) if one else None
         return (one[0].strip() == other[0].strip(), other[1]) if one and other else None
     if name in ("iffalse", "iftrue"):

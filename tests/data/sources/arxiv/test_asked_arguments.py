@@ -43,6 +43,8 @@ def test_an_argument_chooses_its_branch(head, test):
     [
         (r"\newcommand{\a}[2]{\ifx#1#2same\else other\fi}", r"\a11, \a{1}2.", "same, other."),
         (r"\newcommand{\a}[1]{\if#1b B\else\if#1cC\else D\fi\fi}", r"\a b\a c\a d.", "BCD."),
+        (r"\newcommand{\a}[1]{\ifcat\noexpand#1\relax\boldsymbol{#1}\else\mathbf{#1}\fi}", r"$\a x\a\mu$.",
+         r"$\mathbf{x}\boldsymbol{\mu}$."),
         # The name is used elsewhere too.
         (r"\newcommand{\a}[1]{\def\t{#1}\ifx\t\empty A\else\t\fi}", r"\a{x}\a{}.", "xA."),
         # Words stay apart from the commands before the branch.

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Container, Mapping, Set
 from dataclasses import dataclass, replace
 
-from data.sources.arxiv.latex.conditionals import COMPARISON, TEST
+from data.sources.arxiv.latex.conditionals import TEST
 from data.sources.arxiv.latex.definitions.comparisons import with_comparisons
 from data.sources.arxiv.latex.definitions.lookahead import PEEKS
 from data.sources.arxiv.latex.definitions.romans import with_romans
@@ -42,9 +42,7 @@ _CONTROL_SPACE = re.compile(r"(?<!\\)\\\Z")  # its space was stripped
 _BRANCHING = re.compile(r"\\(if[A-Za-z]*|else|or|fi)(?![A-Za-z])")
 _DECIDABLE = re.compile(  # tests of an argument, or of whether a name is defined
     r"\\ifx\s*+(?:(&|!|\*|\\\\)#[1-9]\1|\\@?undefined\s*+\\[A-Za-z]+|\\[A-Za-z]+\s*+\\(?:undefined|empty)(?![A-Za-z@]))"
-    r"|\\"
-    + COMPARISON
-    + r"|\\ifdefined\s*+\\[A-Za-z]+|\\if(?:num|case|odd)?(?![A-Za-z@])[^\\{}#\n]{0,20}#[1-9]"
+    r"|\\ifarg@|\\ifdefined\s*+\\[A-Za-z]+|\\if(?:num|case|odd)?(?![A-Za-z@])[^\\{}#\n]{0,20}#[1-9]"
 )
 _NUMBER_TEST = re.compile(r"\\if(?:num)?(?![A-Za-z@])\s*+\\([A-Za-z]+)\s*+[<=>]?\s*+\d")
 ASKS = re.compile(r"\\If(NoValue|Value|Boolean|Blank)(TF|T|F)(?![A-Za-z@])")  # about an argument

@@ -7,13 +7,14 @@ found: `\if\relax\detokenize{#1}\relax`, `\ifx&#1&`, `\ifx#1\empty`, `\def\a{#1}
 import re
 from collections import Counter
 
-from data.sources.arxiv.latex.conditionals import COMPARISON
+from data.sources.arxiv.latex.conditionals import COMPARISON, IS_COMMAND
 
 # Tests of an argument: whether it is empty (between two equal tokens), or a token or another argument.
 _IF = r"(?:\\expandafter\s*+)?+\\if(?:x|cat)?(?![A-Za-z@])\s*+(?:\\expandafter\s*+)?+"
 _ANY_GIVEN = r"(?:#[1-9]|\\detokenize\s*+(?:\\expandafter\s*+)?+\{\s*+#[1-9]\s*+\})"
 _GIVEN = re.compile("#[1-9]")
 _NAMES = re.compile(r"\\[A-Za-z@]++")
+_COMMAND = re.compile(r"\\ifcat\s*+\\noexpand\s*+(#[1-9])\s*+\\relax(?![A-Za-z@])[ \t]*+")
 _EMPTY = re.compile(
     rf"{_IF}(?:(\\[A-Za-z@]++)\s*+{_ANY_GIVEN}\s*+\1(?![A-Za-z@])[ \t]*+"
     rf"|(\\[^A-Za-z@\s]|[^\s\\{{}}%#A-Za-z0-9]){_ANY_GIVEN}\2)"
@@ -33,6 +34,7 @@ def with_comparisons(body: str) -> str:
     if "def" in body:
         uses = Counter(_NAMES.findall(body))
         body = _SET_AND_COMPARED.sub(lambda mark: _of_set_names(mark, uses), body)
+    body = _COMMAND.sub(rf"\\{IS_COMMAND}{{\1}}", body)
     body = _EMPTY.sub(lambda mark: f"\\{COMPARISON}{{{_GIVEN.findall(mark[0])[0]}}}{{}}", body)
     return _COMPARED.sub(lambda mark: f"\\{COMPARISON}{{{mark[1] or mark[4]}}}{{{mark[2] or mark[3]}}}", body)
 
