@@ -21,7 +21,7 @@ from data.progress import Progress
 from data.sources.files.limits import DEFAULT, Limits
 
 WORK = "text.work"  # the folder of unfinished work
-SOURCES = "sources.json"  # in a reading task's folder: what it has read
+INPUTS = "inputs.json"  # in a reading task's folder: what it has read
 LIMITS = ("record_seconds", "record_bytes", "max_expansion")  # settings that earlier versions did not record
 TASK_BYTES = 128 << 20  # about how much raw input one task reads before it commits
 
@@ -76,7 +76,7 @@ class Plan:
         """The file with a reading task's progress: [bytes, records]."""
         return self.folder / "live" / f"{task:05d}.json"
 
-    def sources(self, task: int) -> str:
+    def inputs(self, task: int) -> str:
         """What a reading task reads: its slices, and their inputs' stamps."""
         return json.dumps(
             [(str(one.input), *self.stamps[one.input], one.index, one.count) for one in self.tasks[task]]
@@ -141,9 +141,7 @@ def work_folder(folder: Path, settings: dict, progress: Progress) -> Path:
         if different == ["input"] and _names(begun) & _names(settings):
             begun = settings
             folders.write_whole(known, json.dumps(settings))
-            progress.say(
-                "the inputs have changed since this preparation began; the same ones are not read again"
-            )
+            progress.say("the inputs have changed since this preparation began; only new content is read")
         elif different:
             raise DataError(
                 f"{work}: an unfinished preparation used a different {', '.join(different)}; rerun with the "
@@ -170,9 +168,9 @@ def keep_read(plan: Plan) -> None:
     read = [
         path for other in others for path in folders.matching(other / "read", "*") if path.name.isdecimal()
     ]
-    made = {path.read_text(): path.parent for task in read if (path := task / SOURCES).exists()}
+    made = {path.read_text(): path.parent for task in read if (path := task / INPUTS).exists()}
     for task in range(len(plan.tasks)):
-        found = made.get(plan.sources(task))
+        found = made.get(plan.inputs(task))
         if found is None or plan.read(task).exists():
             continue
         moved = folders.own(plan.read(task))

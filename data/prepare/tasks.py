@@ -26,7 +26,7 @@ from data.accounts import BROKEN, Quarantine, Report, account
 from data.dedup import exact, stages
 from data.documents import EXCERPT, Document, Drop, Record, parquet_writer, read_documents, write_parts
 from data.errors import DataError, PassingError, is_passing, retried
-from data.prepare.plan import SOURCES, Plan, Recipe, Slice, prefix
+from data.prepare.plan import INPUTS, Plan, Recipe, Slice, prefix
 from data.remote import fetched, named, stamp_now
 from data.sources.files import limits
 
@@ -89,7 +89,7 @@ def _read(plan: Plan, task: int) -> None:
         if plan.recipe.duplicates == "exact":
             hashes.write(temporary / "hashes.npy")
         (temporary / "report.json").write_text(json.dumps(report.as_dict()))
-        (temporary / SOURCES).write_text(plan.sources(task))
+        (temporary / INPUTS).write_text(plan.inputs(task))
         folders.commit_once(temporary, plan.read(task))
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
