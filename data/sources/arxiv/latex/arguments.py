@@ -1,30 +1,48 @@
-r"""Reads the arguments of a macro's call, and answers what its value asks about them.
+r"""Reads a macro's call: its arguments, what its value asks about them, and its end.
 
-In: a `Macro`, and the place in a text where its name ends. Out: the arguments as TeX reads them, and
-their end.
+In: a macro's parameters, and the place in a text where its name ends. Out: the arguments as TeX reads them,
+and their end.
 """
 
 import re
 
-from data.sources.arxiv.latex.definitions.bodies import ARGUMENT, ASKS, Macro
+from data.sources.arxiv.latex import conditionals
+from data.sources.arxiv.latex.definitions.bodies import ARGUMENT, ASKS, inserted
+from data.sources.arxiv.latex.definitions.kinds import Fence, Macro, Parameters
 from data.sources.arxiv.latex.syntax import MAX_GROUP, Arguments, append, blanks_end
 
 _NESTED = 10  # nesting of questions about optional arguments
+_SPACED = re.compile(r"[A-Za-z0-9$(\[`]|\\[A-Za-z]")  # \xspace adds a space before these
+# TeX drops spaces after a name. We keep them, as most authors expect, except in a plural, `\name s`.
+_PLURAL = re.compile(r"[ \t]+(?=s(?![A-Za-z0-9]))")
 _SIZE = re.compile(r"\s*+\\([Bb]igg?)\s*+")
 
 
-def call_arguments(macro: Macro, text: str, position: int, read: Arguments) -> tuple[list[str], int] | None:
+def taken(
+    macro: Macro, text: str, position: int, read: Arguments
+) -> tuple[list[str | int], list[str], int] | None:
+    """A macro's body, sized if the call says so, the call's arguments, and its end; None if one lacks."""
+    body = macro.body
+    if isinstance(macro, Fence):
+        body, position = _sized(macro, text, position, read)
+    found = call_arguments(macro.parameters, text, position, read)
+    return (body, *found) if found else None
+
+
+def call_arguments(
+    parameters: Parameters, text: str, position: int, read: Arguments
+) -> tuple[list[str], int] | None:
     """The arguments of a call whose name ends at `position`, and their end; None if one is missing."""
-    if macro.delimiters:
-        return _delimited(macro.delimiters, text, position, read)
-    if macro.signature is not None:
-        return _signed(macro.signature, text, position, read)
+    if parameters.delimiters:
+        return _delimited(parameters.delimiters, text, position, read)
+    if parameters.signature is not None:
+        return _signed(parameters.signature, text, position, read)
     arguments = []
-    if macro.default is not None:
+    if parameters.default is not None:
         option = read.option(text, position)
-        value, position = option or (macro.default, position)
+        value, position = option or (parameters.default, position)
         arguments.append(value)
-    while len(arguments) < macro.arguments:
+    while len(arguments) < parameters.count:
         found = read.argument(text, position)
         if found is None:
             return None
@@ -87,7 +105,7 @@ def _embellished(marks: str, text: str, position: int, read: Arguments) -> tuple
         found[mark], position = argument
 
 
-def fence_body(macro: Macro, text: str, position: int, read: Arguments) -> tuple[list[str | int], int]:
+def _sized(fence: Fence, text: str, position: int, read: Arguments) -> tuple[list[str | int], int]:
     """The body of a paired delimiter, sized by the star or option after its name, and where that ends."""
     left = right = middle = ""
     if text[position : position + 1] == "*":
@@ -97,9 +115,21 @@ def fence_body(macro: Macro, text: str, position: int, read: Arguments) -> tuple
         position = option[1]
         if size:
             left, right, middle = f"\\{size[1]}l", f"\\{size[1]}r", f"\\{size[1]}"
-    before, first, *inner, last, after = macro.body
+    before, first, *inner, last, after = fence.body
     inner = [piece.replace("\\delimsize", middle) if isinstance(piece, str) else piece for piece in inner]
     return [before, f"{left}{first}", *inner, f"{right}{last}", after], position
+
+
+def as_text(macro: Macro, text: str, position: int, read: Arguments) -> tuple[str, int] | None:
+    """A call's body with its arguments, with nothing in them expanded, and the call's end."""
+    found = taken(macro, text, position, read)
+    if found is None:
+        return None
+    body, arguments, position = found
+    value = inserted("".join(piece if isinstance(piece, str) else f"#{piece}" for piece in body), arguments)
+    if macro.traits.is_conditional:
+        value = conditionals.resolved(value, lambda name: None)  # others, when they are read
+    return value, position
 
 
 def answered(value: str, read: Arguments, depth: int = 0) -> str:
@@ -151,3 +181,15 @@ def _delimited(
             argument = argument[1:-1]
         arguments.append(argument)
     return arguments, position
+
+
+def ended(
+    value: str, is_spaced: bool, text: str, position: int, *, has_arguments: bool = False
+) -> tuple[str, int]:
+    """The value of a call that ends here, with a space if it adds one, and where reading continues."""
+    if is_spaced and not value.startswith("\\ensuremath") and _SPACED.match(text, position):
+        return value + " ", position
+    if has_arguments or text[position : position + 1] not in (" ", "\t"):
+        return value, position
+    plural = _PLURAL.match(text, position)
+    return value, plural.end() if plural else position

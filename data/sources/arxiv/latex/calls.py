@@ -7,12 +7,14 @@ recurses and nothing explodes.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from data.sources.arxiv.latex import conditionals
-from data.sources.arxiv.latex.arguments import answered, call_arguments, fence_body
-from data.sources.arxiv.latex.definitions.bodies import DONE, PROGRAMS, Macro, inserted
+from data.sources.arxiv.latex.arguments import answered, as_text, call_arguments, ended, taken
+from data.sources.arxiv.latex.definitions.bodies import DONE, PROGRAMS
+from data.sources.arxiv.latex.definitions.kinds import Abbreviation, Alias, Macro
 from data.sources.arxiv.latex.definitions.lookahead import peeked
+from data.sources.arxiv.latex.definitions.names import Names
 from data.sources.arxiv.latex.definitions.romans import written
 from data.sources.arxiv.latex.syntax import (
     MAX_GROUP,
@@ -27,21 +29,8 @@ from data.sources.arxiv.latex.syntax import (
 MAX_CALL = 1 << 16  # characters that one call may produce, beyond four times its arguments
 MAX_DEPTH = 32  # nesting of values
 _CALL_WORK = 1 << 22  # characters read and produced for one call in the paper's own text
-_GROWTH, _SLACK = (
-    8,
-    4 << 20,
-)  # characters that all calls may produce: a multiple of the paper's length, plus this
+_GROWTH, _SLACK = 8, 4 << 20  # all calls may produce this many times the paper's length, plus this
 _READING = 100  # what reading a body as text costs, in such characters
-_SPACED = re.compile(r"[A-Za-z0-9$(\[`]|\\[A-Za-z]")  # \xspace adds a space before these
-# TeX drops spaces after a name. We keep them, as most authors expect, except in a plural, `\name s`.
-_PLURAL = re.compile(r"[ \t]+(?=s(?![A-Za-z0-9]))")
-_USES = re.compile(r"\\([A-Za-z@]++)")
-_TESTS = re.compile(
-    r"\\if(?:(?:defined|def|undef)\s*+\{?\s*+\\[A-Za-z@]++|x\s*+(?:\\@?undefined\s*+\\[A-Za-z@]++"
-    r"|\\[A-Za-z@]++\s*+\\@?undefined(?![A-Za-z@])))"
-)
-# Names of TeX's engines and converters, which no paper defines.
-_ENGINES = re.compile(r"pdf|lua|[Xx]e|direct|HCode|[eu]?p?TeX|Umath|tex4ht|LaTeXML|latexml|hevea|kanji|jisx")
 _TRAILING = re.compile(r"\\([A-Za-z]+)\Z")
 _PARTS = re.compile(r"\\([A-Za-z]+|.)|[{}]", re.DOTALL)
 _LAST_CALLS = 3  # look at this many calls at a value's end for one whose arguments follow
@@ -56,32 +45,14 @@ class _Explodes(Exception):
     """A macro expands to more text than one call may produce."""
 
 
-def _ended(
-    value: str, is_spaced: bool, text: str, position: int, *, has_arguments: bool = False
-) -> tuple[str, int]:
-    """The value of a call that ends here, with a space if it adds one, and where reading continues."""
-    if is_spaced and not value.startswith("\\ensuremath") and _SPACED.match(text, position):
-        return value + " ", position
-    if has_arguments or text[position : position + 1] not in (" ", "\t"):
-        return value, position
-    plural = _PLURAL.match(text, position)
-    return value, plural.end() if plural else position
-
-
 class Calls:
     """The macros of a paper up to the current position, and the values of their calls."""
 
-    def __init__(
-        self, flags: Mapping[str, bool | None], numbers: Mapping[str, int | None], text: str = ""
-    ) -> None:
-        self.macros: dict[str, Macro] = {}
+    def __init__(self, names: Names) -> None:
+        self.names, self.macros = names, names.macros
         self.defining: set[str] = set()  # those that define others
         self.helpers: set[str] = set()  # names made by `lookahead.by_letters`, which no text may show
         self.read = Arguments()
-        self.defined: set[str] = set()  # every name that the paper has defined
-        self._flags, self._numbers, self._text = flags, numbers, text
-        self._untested: str | None = None  # the text without tests
-        self._used: set[str] | None = None  # control words in it
         self._cache: dict[str, str] = {}  # values of macros without arguments
         # Those of them that take nothing from the text after a call, and whether \xspace ends them.
         self._ready: dict[str, tuple[str, bool]] = {}
@@ -101,7 +72,7 @@ class Calls:
         """Define a name, or forget its definition."""
         self.forget_values()
         self.defining.discard(name)
-        if macro and macro.defines:
+        if macro and macro.traits.defines:
             self.defining.add(name)
         if macro is None:
             self.macros.pop(name, None)
@@ -114,36 +85,6 @@ class Calls:
         self._ready.clear()
         self._open.clear()
 
-    def asked(self, name: str) -> bool | str | None:
-        """What a name means to a conditional; with a backslash, whether it is defined."""
-        if name[:1] == "\\":
-            return self.is_defined(name[1:])
-        if name in self._flags:
-            return self._flags[name]
-        if name in self._numbers:
-            number = self._numbers[name]
-            return None if number is None else str(number)
-        macro = self.macros.get(name)
-        return macro.literal.strip() if macro and not macro.arguments and not macro.final else None
-
-    def is_defined(self, name: str) -> bool | None:
-        """Whether the paper has defined a name; None if a package, or a part that is cut off, may have."""
-        if name in self.defined:
-            return True
-        if not self._text:
-            return None
-        return None if self._is_used(name) or _ENGINES.match(name) else False
-
-    def _is_used(self, name: str) -> bool:
-        """Whether a control word occurs outside tests. Few papers ask twice, so first search for one."""
-        if self._untested is None:
-            self._untested = _TESTS.sub("", self._text)
-            use = re.compile(rf"\\{re.escape(name)}(?![A-Za-z@])")
-            return _USES.fullmatch("\\" + name) is not None and use.search(self._untested) is not None
-        if self._used is None:
-            self._used = set(_USES.findall(self._untested))
-        return name in self._used
-
     def top(self, text: str, name: str, position: int) -> tuple[str, int] | None:
         """The value of a call in the paper's own text, and the call's end; None if it is left unexpanded.
 
@@ -152,7 +93,7 @@ class Calls:
         if name in self._ready:
             value, is_spaced = self._ready[name]
             self._spend(len(value), name)
-            return _ended(value, is_spaced, text, position)
+            return ended(value, is_spaced, text, position)
         while name in self.macros and name not in self.defining:
             self._call_limit = self._work + _CALL_WORK
             try:
@@ -171,44 +112,32 @@ class Calls:
         if not self.defining or self.defining.isdisjoint(WORD.findall(value)):
             return False
         macro = self.macros.get(name)
-        return macro is not None and not (
-            macro.final or macro.spaced or macro.has_tests or macro.asks or macro.peeks
-        )
+        if macro is None or isinstance(macro, Alias):
+            return False
+        return not (macro.spaced or macro.traits.has_tests or macro.traits.asks or macro.traits.peeks)
 
     def inserted(self, text: str, name: str, position: int) -> tuple[str, int] | None:
         """What is read in place of a call of a macro that defines others, and the call's end."""
-        macro = self.macros[name]
-        body = macro.body
-        if macro.is_fence:
-            body, position = fence_body(macro, text, position, self.read)
-        arguments: list[str] = []
-        if macro.arguments or macro.delimiters:
-            found = call_arguments(macro, text, position, self.read)
-            if found is None:
-                return None
-            arguments, position = found
-        parts = (piece if isinstance(piece, str) else f"#{piece}" for piece in body)
-        value = inserted("".join(parts), arguments)
-        if macro.is_conditional:
-            value = conditionals.resolved(value, lambda name: None)  # others, when they are read
-        self._spend(len(value) + _READING, name)
-        return None if "\\ifarg@" in value else (value, position)
+        found = as_text(self.macros[name], text, position, self.read)
+        if found is not None:
+            self._spend(len(found[0]) + _READING, name)
+        return None if found is None or "\\ifarg@" in found[0] else found
 
     def _keep(self, name: str) -> None:
         """Remember the value of a macro that takes nothing from what follows its call."""
         macro = self.macros.get(name)
-        if macro is None or macro.arguments or macro.delimiters or macro.is_fence or macro.peeks:
+        if macro is None or macro.parameters or macro.traits.peeks or isinstance(macro, Abbreviation):
             return
-        if macro.before_dot is not None or name in self._open:
+        if name in self._open:
             return
-        value = macro.literal if macro.final else self._cache.get(name)
+        value = macro.literal if isinstance(macro, Alias) else self._cache.get(name)
         last = _TRAILING.search(value) if value is not None else None
         if value is not None and (last is None or last[1] not in self.macros):
             self._ready[name] = value.replace(DONE, ""), macro.spaced
 
     def expanded(self, macro: Macro) -> Macro:
         r"""The macro with the value that it has now, as \edef reads it."""
-        if macro.arguments or macro.delimiters or "\\" not in macro.literal:
+        if macro.parameters or "\\" not in macro.literal:
             return macro
         self.macros[DONE] = macro
         found = self.top("", DONE, 0)
@@ -244,7 +173,8 @@ class Calls:
                 value, position = found
             last = _TRAILING.search(value, max(0, len(value) - 60)) if value[-1:].isalpha() else None
             following = self.macros.get(last[1]) if last else None
-            if not last or not following or last[1] in active or not (following.arguments or following.peeks):
+            takes_more = following and (following.parameters.count or following.traits.peeks)
+            if not last or last[1] in active or not takes_more:
                 if not out:
                     return value, position
                 append(out, value)
@@ -262,10 +192,10 @@ class Calls:
         for mark in _PARTS.finditer(value):
             level += (mark[0] == "{") - (mark[0] == "}")
             macro = self.macros.get(mark[1]) if level == 0 and mark[1] else None
-            if macro and macro.arguments and mark[1] not in active:
+            if macro and macro.parameters.count and mark[1] not in active:
                 marks.append(mark)
         for mark in marks[-_LAST_CALLS:]:
-            if call_arguments(self.macros[mark[1]], value, mark.end(), Arguments()) is None:
+            if call_arguments(self.macros[mark[1]].parameters, value, mark.end(), Arguments()) is None:
                 return value[: mark.start()], mark[1], value[mark.end() :]
         return None
 
@@ -277,7 +207,7 @@ class Calls:
             if self._unended > (_UNENDED if most == MAX_OPTION else _UNENDED // 10):
                 break
             whole = tail + text[position : position + most]
-            found = call_arguments(self.macros[name], whole, 0, read := Arguments())
+            found = call_arguments(self.macros[name].parameters, whole, 0, read := Arguments())
             if found is not None and found[1] > len(tail):
                 value = self._value(whole, name, 0, active, depth)
                 return (value[0], position + value[1] - len(tail)) if value else None
@@ -289,67 +219,82 @@ class Calls:
     def _value(
         self, text: str, name: str, position: int, active: frozenset[str], depth: int
     ) -> tuple[str, int] | None:
+        """The value of one call, and its end; None if it is left unexpanded."""
         macro = self.macros[name]
-        if macro.defines:
+        if macro.traits.defines:
             return None
         given = 0
-        body = macro.body
-        if macro.is_fence:
-            body, position = fence_body(macro, text, position, self.read)
-        if macro.arguments or macro.delimiters:
-            found = call_arguments(macro, text, position, self.read)
-            if found is None:
-                self._lacking += 1
+        if macro.parameters:
+            filled = self._filled(macro, text, position, active, depth)
+            if filled is None:
                 return None
-            arguments, position = found
-            if macro.keeps and any("\\" in argument for argument in arguments):
-                return None
-            arguments = [
-                self._inner(argument, active, depth + 1) if "\\" in argument else argument
-                for argument in arguments
-            ]
-            given = sum(map(len, arguments))
-            filled: list[str] = []
-            for piece in body:
-                append(filled, piece if isinstance(piece, str) else arguments[piece - 1])
-            value = "".join(filled)
-            if macro.asks:
-                value = answered(value, self.read)
-            if macro.has_romans and (value := written(value)) is None:
-                return None
+            value, position, given = filled
             if "\\" in value:
                 chosen = self._chosen(macro, value)
-                if chosen is not None and macro.peeks:
+                if chosen is not None and macro.traits.peeks:
                     chosen, position = self._peeked(chosen, text, position, depth)
                 if chosen is None:
                     return None
                 value = self._inner(chosen, active | {name}, depth + 1)
-        elif macro.before_dot is not None and text.startswith(".", position):
+        elif isinstance(macro, Abbreviation) and text.startswith(".", position):
             value = self._inner(macro.before_dot, active | {name}, depth + 1)
-        elif macro.final:
+        elif isinstance(macro, Alias):
             value = macro.literal
-        elif macro.peeks:
+        elif macro.traits.peeks:
             chosen, position = self._peeked(macro.literal, text, position, depth)
             if chosen is None:
                 return None
             value = self._inner(chosen, active | {name}, depth + 1)
-        elif name in self._cache:
-            value = self._cache[name]
-            self._lacking += name in self._open
         else:
-            blocked, lacking = self._blocked, self._lacking
-            chosen = self._chosen(macro, macro.literal)
-            if chosen is None:
+            value = self._cached(macro, name, active, depth)
+            if value is None:
                 return None
-            value = self._inner(chosen, active | {name}, depth + 1)
-            if blocked == self._blocked:
-                self._cache[name] = value
-                if lacking < self._lacking:
-                    self._open.add(name)
         self._spend(len(value) + given, name)
         if self._work > self._call_limit or len(value) > MAX_CALL + 4 * given:
             raise _Explodes(name)
-        return _ended(value, macro.spaced, text, position, has_arguments=given > 0)
+        return ended(value, macro.spaced, text, position, has_arguments=given > 0)
+
+    def _filled(
+        self, macro: Macro, text: str, position: int, active: frozenset[str], depth: int
+    ) -> tuple[str, int, int] | None:
+        """A body with a call's arguments in it, the call's end, and the arguments' length."""
+        traits = macro.traits
+        found = taken(macro, text, position, self.read)
+        if found is None:
+            self._lacking += 1
+            return None
+        body, arguments, position = found
+        if traits.keeps and any("\\" in argument for argument in arguments):
+            return None
+        arguments = [
+            self._inner(argument, active, depth + 1) if "\\" in argument else argument
+            for argument in arguments
+        ]
+        out: list[str] = []
+        for piece in body:
+            append(out, piece if isinstance(piece, str) else arguments[piece - 1])
+        value = "".join(out)
+        if traits.asks:
+            value = answered(value, self.read)
+        if traits.has_romans and (value := written(value)) is None:
+            return None
+        return value, position, sum(map(len, arguments))
+
+    def _cached(self, macro: Macro, name: str, active: frozenset[str], depth: int) -> str | None:
+        """The value of a macro without arguments, which stays the same until a definition or flag changes."""
+        if name in self._cache:
+            self._lacking += name in self._open
+            return self._cache[name]
+        blocked, lacking = self._blocked, self._lacking
+        chosen = self._chosen(macro, macro.literal)
+        if chosen is None:
+            return None
+        value = self._inner(chosen, active | {name}, depth + 1)
+        if blocked == self._blocked:
+            self._cache[name] = value
+            if lacking < self._lacking:
+                self._open.add(name)
+        return value
 
     def _peeked(self, value: str, text: str, position: int, depth: int) -> tuple[str | None, int]:
         """A value with its branches chosen by what follows; None if that is not known yet."""
@@ -365,9 +310,10 @@ class Calls:
 
     def _chosen(self, macro: Macro, value: str) -> str | None:
         """A value with the branches that flags and tests choose; None if a test is undecided."""
-        value = conditionals.resolved(value, self.asked) if macro.is_conditional else value
-        chosen = self.decide(value) if macro.has_tests else value
-        return None if macro.may_program and chosen and PROGRAMS.search(chosen) else chosen
+        traits = macro.traits
+        value = conditionals.resolved(value, self.names.asked) if traits.is_conditional else value
+        chosen = self.decide(value) if traits.has_tests else value
+        return None if traits.may_program and chosen and PROGRAMS.search(chosen) else chosen
 
     def _inner(self, text: str, active: frozenset[str], depth: int) -> str:
         """A value or argument with its macros expanded, except those that are being expanded already."""

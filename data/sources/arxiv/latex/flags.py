@@ -40,6 +40,10 @@ class Flags:
         name, value = self.setters[setter]
         self.put(name, value, depth)
 
+    def are_known(self, word: str) -> bool:
+        """Whether a command only declares or sets a flag, and flags are known: it prints nothing."""
+        return (word in self.setters or word in COMMANDS) and not self.unsure
+
     def end_group(self, depth: int) -> bool:
         """Restore what groups deeper than `depth` set; returns whether anything changed."""
         changed = False

@@ -10,7 +10,7 @@ that program (`\csname`, conditionals other than flags, names with @, nested def
 
 import re
 
-from data.sources.arxiv.latex import audiences, flags, numbers, predicates
+from data.sources.arxiv.latex import audiences, predicates
 from data.sources.arxiv.latex.calls import TooMuch
 from data.sources.arxiv.latex.conditionals import NAMED_TEST
 from data.sources.arxiv.latex.definitions.amendments import AMENDERS, amended
@@ -18,9 +18,9 @@ from data.sources.arxiv.latex.definitions.bodies import DONE
 from data.sources.arxiv.latex.definitions.lookahead import PEEKS, by_letters
 from data.sources.arxiv.latex.definitions.reading import read_definition
 from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, loop, resolved_input
-from data.sources.arxiv.latex.marks import Reading, marks_of
-from data.sources.arxiv.latex.state import GROUPS, PROTECTED, State
-from data.sources.arxiv.latex.syntax import after_word, append, append_value, blanks_end, line_rest
+from data.sources.arxiv.latex.marks import Output, Reading, marks_of
+from data.sources.arxiv.latex.state import COMMANDS, GROUPS, PROTECTED, State
+from data.sources.arxiv.latex.syntax import after_word, append, append_value, blanks_end
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim
 
 __all__ = ["PROTECTED", "TooMuch", "expand"]
@@ -36,7 +36,6 @@ _ARGUMENT_FIRST = re.compile(
 )
 _LOOPS = frozenset({"foreach", "@for"})
 _BRANCHES = audiences.CHOOSE | predicates.COMMANDS | {"fi", "unless"}
-_LOADING = frozenset({"usepackage", "RequirePackage", "documentclass"})
 _PREFIXES = frozenset({"long", "global", "outer", "protected"})
 
 
@@ -56,26 +55,23 @@ def expand(
     expander = _Expander(text, verbatim, resolve, "{document}" in text)
     expander.calls.helpers = helpers
     expander.run(text.replace(DONE, ""))
-    return "".join(expander.out), expander.opaque
+    return "".join(expander.out.pieces), expander.out.opaque
 
 
-_COMMANDS = flags.COMMANDS | numbers.COMMANDS | audiences.COMMANDS
-_SPECIAL = _PREFIXES | _COMMANDS | INPUTS | _BRANCHES | GROUPS.keys()
-_SPECIAL |= _LOOPS | {"expandafter", *_LOADING, "makeatletter", "makeatother"}
+_SPECIAL = _PREFIXES | COMMANDS | INPUTS | _BRANCHES | GROUPS.keys() | _LOOPS
+_SPECIAL |= {"expandafter", "makeatletter", "makeatother"}
 
 
 class _Expander:
     def __init__(self, paper: str, verbatim: Verbatim, resolve: Resolve | None, has_preamble: bool) -> None:
         self.verbatim, self.resolve = verbatim, resolve
         self.here = Reading("", marks_of(verbatim, "A-Za-z"))
-        self.out: list[str] = []
-        self.opaque: list[tuple[int, int]] = []
+        self.out = Output()
         self.state = State(paper, has_preamble=has_preamble, may_input=resolve is not None)
         self.calls, self.flags, self.numbers = self.state.calls, self.state.flags, self.state.numbers
         self.files = 0  # files and bodies being read, nested
         self.inserting: set[str] = set()  # macros whose bodies are being read
         self.unclosed: set[str] = set()  # verbatim environments that no longer end
-        self.counted, self.length = 0, 0  # pieces of `out` already measured, and their length
 
     # ---- the paper's own text
 
@@ -115,7 +111,7 @@ class _Expander:
                 self._command(word, at)
         while here.jumps:
             self._jump()
-        append(self.out, text[here.start :])
+        self.out.keep(here, len(text))
         self.here = outer
 
     def _jump(self) -> None:
@@ -123,7 +119,7 @@ class _Expander:
         here = self.here
         begin, end = here.jumps.pop()
         if begin >= here.start:
-            append(self.out, here.text[here.start : begin])
+            self.out.keep(here, begin)
             here.start = after_word(here.text, begin, end)
         here.position = max(here.start, end)
 
@@ -140,10 +136,10 @@ class _Expander:
             return
         value, end = self.state.obey(found[0]), found[1]
         if self.resolve and "\\in" in value:
-            append(self.out, here.text[here.start : at])
+            self.out.keep(here, at)
             end = self._append_inputs(value, end)
         else:
-            append_value(self.out, here.text[here.start : at], value)
+            append_value(self.out.pieces, here.text[here.start : at], value)
         here.start = here.position = end
 
     def _insert(self, word: str, at: int) -> bool:
@@ -154,7 +150,7 @@ class _Expander:
             found = self.calls.inserted(here.text, word, here.position)
         if found is None:
             return False
-        append(self.out, here.text[here.start : at])
+        self.out.keep(here, at)
         self.inserting.add(word)
         self.files += 1
         self.run(found[0])
@@ -167,14 +163,14 @@ class _Expander:
         """Obey a command that is not a macro, if it is one that matters here."""
         here, text, position = self.here, self.here.text, self.here.position
         if span := self.state.mode(word, text, position):
-            append(self.out, text[here.start : at])
+            self.out.keep(here, at)
             here.start = here.position = span[0]
             if span[0] < span[1]:
                 here.jumps.append(span[1:])
         elif word in self.state.audience.hidden and (
             end := self.state.audience.plain_end(word, text, position)
         ):
-            self._cut(at, end)
+            self.out.cut(here, at, end)
         elif (
             word in self.flags.values
             or word[:2] == "if"
@@ -188,22 +184,22 @@ class _Expander:
             self._define(self.state.definers[word], at)
         elif word in _PREFIXES:
             here.prefixes = self._with_prefixes(at), blanks_end(text, position)
-        elif (after := self._obeyed(word, at)) is not None:
+        elif (after := self.state.command(word, text, at, position, here.prefixes[1] == at)) is not None:
             here.position = after
-            if self._is_flag(word):
-                self._cut(self._with_prefixes(at), after, is_word=True)
+            if self.resolve is None and self.flags.are_known(word):
+                self.out.cut(here, self._with_prefixes(at), after, is_word=True)
         elif self.resolve and word in INPUTS:
             found = resolved_input(text, position, word, self._input)
             if found[0] is not None:
-                append(self.out, text[here.start : at])
+                self.out.keep(here, at)
                 self._nest(found[0])
                 here.start = here.position = found[1]
         elif (
             self.resolve
             and word in _LOOPS
-            and (turns := loop(text, position, self.calls.read, self.calls.asked))
+            and (turns := loop(text, position, self.calls.read, self.state.names.asked))
         ):
-            append(self.out, text[here.start : at])
+            self.out.keep(here, at)
             for turn in turns[0]:
                 self._nest(turn)
             here.start = here.position = turns[1]
@@ -221,11 +217,11 @@ class _Expander:
             return
         first, last, end = branch
         if first < last:
-            append(self.out, here.text[here.start : at])
+            self.out.keep(here, at)
             here.jumps.append((last, end))
             here.start = here.position = after_word(here.text, at, first)
         else:
-            self._cut(at, end, is_word=True)
+            self.out.cut(here, at, end, is_word=True)
 
     def _expand_first(self, at: int) -> None:
         r"""Read \expandafter\name\expandafter{\argument} without its \expandafter."""
@@ -236,7 +232,7 @@ class _Expander:
         is_macro = later[1] in self.calls.macros
         found = self.calls.top(here.text, later[1], later.end()) if is_macro else None
         value, end = found or ("\\" + later[1], later.end())
-        append_value(self.out, here.text[here.start : at], value)
+        append_value(self.out.pieces, here.text[here.start : at], value)
         here.start = here.position = end
 
     def _define(self, word: str, at: int) -> None:
@@ -249,50 +245,22 @@ class _Expander:
         end = definition.end
         if end < 0:
             self.calls.put(definition.name, None)
-            self.calls.defined.add(definition.name)
+            self.state.names.defined.add(definition.name)
             return
         is_taken = definition.name and self.state.take(definition)
         self.numbers.defined(here.text[begin:end])
         if is_taken:
-            self._cut(begin, end)
+            self.out.cut(here, begin, end)
             return
         if not definition.name:
             self.state.audience.command(word, here.text, at, here.position, is_sure=not self.flags.unsure)
-        append(self.out, here.text[here.start : begin])
-        self._append_opaque(here.text[begin:end])
+        self.out.keep(here, begin)
+        self.out.append_opaque(here.text[begin:end])
         here.start = here.position = end
 
     def _with_prefixes(self, at: int) -> int:
         r"""Where the command at `at` begins, with its \long, \global, …"""
         return self.here.prefixes[0] if self.here.prefixes[1] == at else at
-
-    def _obeyed(self, word: str, at: int) -> int | None:
-        """Obey a command that prints nothing; return where reading continues, None for other commands."""
-        text, position = self.here.text, self.here.position
-        depth = 0 if self.here.prefixes[1] == at else self.state.group_depth()
-        is_sure = not self.flags.unsure
-        if word in self.flags.setters:
-            self.flags.use(word, depth)
-        elif word in flags.COMMANDS:
-            self.flags.command(word, text, position, self.state.group_depth())
-            position = flags.end(word, text, position)
-        elif word in audiences.COMMANDS:
-            self.state.audience.command(word, text, at, position, is_sure=is_sure)
-            return position
-        elif word in numbers.COMMANDS or word in self.numbers.values:
-            position = self.numbers.command(word, text, at, position, is_sure=is_sure, is_local=depth > 0)
-        elif word in _LOADING:
-            self.state.use_packages(text, position)
-            return position
-        else:
-            return None
-        self.calls.forget_values()
-        return position
-
-    def _is_flag(self, word: str) -> bool:
-        """Whether a command only declares or sets a flag that is known: it prints nothing."""
-        is_flag = word in self.flags.setters or word in flags.COMMANDS
-        return is_flag and self.resolve is None and not self.flags.unsure
 
     def _group_or_verbatim(self, mark: re.Match, at: int) -> None:
         """Count groups; append verbatim text, and leave out what only others read."""
@@ -305,11 +273,11 @@ class _Expander:
         elif mark["env"] == "begin" and (
             end := state.audience.hidden_end(mark["name"], here.text, here.position)
         ):
-            self._cut(at, end)
+            self.out.cut(here, at, end)
         elif end := self._verbatim_end(mark):
             alias = self.calls.macros.get(mark["verb"] or "")
-            append(self.out, here.text[here.start : at] + (alias.literal if alias else ""))
-            self._append_opaque(here.text[here.position if alias else at : end])
+            append(self.out.pieces, here.text[here.start : at] + (alias.literal if alias else ""))
+            self.out.append_opaque(here.text[here.position if alias else at : end])
             here.start = here.position = end
         elif mark["name"] == "document":
             state.in_body, state.depth = True, 0
@@ -355,10 +323,10 @@ class _Expander:
                 found, after = resolved_input(self.here.text, position, mark[1], self._input)
                 position, end = (after, len(value)) if found is not None else (position, end)
             if found is not None:
-                append(self.out, value[start : mark.start()])
+                append(self.out.pieces, value[start : mark.start()])
                 self._nest(found)
                 start = end
-        append(self.out, value[start:])
+        append(self.out.pieces, value[start:])
         return position
 
     def _nest(self, text: str) -> None:
@@ -366,21 +334,3 @@ class _Expander:
         self.files += 1
         self.run(text.replace(DONE, ""))
         self.files -= 1
-
-    def _append_opaque(self, piece: str) -> None:
-        append(self.out, piece)
-        self.length += sum(map(len, self.out[self.counted :]))
-        self.counted = len(self.out)
-        self.opaque.append((self.length - len(piece), self.length))
-
-    def _cut(self, begin: int, end: int, *, is_word: bool = False) -> None:
-        """Leave out begin to end; also the line if nothing else is on it or, after a word, the blanks."""
-        here, text = self.here, self.here.text
-        line = max(here.start, text.rfind("\n", max(here.start, begin - 200), begin) + 1)
-        append(self.out, text[here.start : line])
-        at_start = not self.out or self.out[-1].endswith("\n")
-        rest = line_rest(text, end) if at_start and not text[line:begin].strip(" \t") else end
-        if rest == end:
-            append(self.out, text[line:begin])
-            rest = after_word(text, begin, end) if is_word else end
-        here.start = here.position = rest

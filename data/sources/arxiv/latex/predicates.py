@@ -56,10 +56,10 @@ def _answer(word: str, arguments: list[str], calls: Calls) -> bool | None:
             first = pattern.sub(to, first)
         return _Test(first, calls).value()
     if word in ("iftoggle", "nottoggle", "ifbool", "notbool"):
-        value = calls.asked(f"toggle {name}" if "toggle" in word else f"if{name}")
+        value = calls.names.asked(f"toggle {name}" if "toggle" in word else f"if{name}")
         return (value if word[0] == "i" else not value) if isinstance(value, bool) else None
     if word in ("ifdef", "ifundef", "ifcsdef", "ifcsundef", "@ifundefined"):
-        is_defined = calls.is_defined(name) if re.fullmatch(r"[A-Za-z@]+", name) else None
+        is_defined = calls.names.is_defined(name) if re.fullmatch(r"[A-Za-z@]+", name) else None
         return is_defined if is_defined is None or "un" not in word else not is_defined
     if word in ("ifblank", "ifstrempty"):
         return None if "\\" in first or "#" in first else not (first.strip() if word == "ifblank" else first)
@@ -68,9 +68,9 @@ def _answer(word: str, arguments: list[str], calls: Calls) -> bool | None:
     if word in ("IfStrEq", "IfEq"):
         return _same(first, last, calls)
     if word.startswith(("ifdef", "ifcs")):
-        value = calls.asked(name)
+        value = calls.names.asked(name)
         if not isinstance(value, str):
-            return True if "void" in word and calls.is_defined(name) is False else None
+            return True if "void" in word and calls.names.is_defined(name) is False else None
         return value == last if word.endswith("string") else not value
     if word == "ifnumodd":
         return _number(first, calls) % 2 == 1
@@ -89,14 +89,14 @@ def _same(one: str, other: str, calls: Calls) -> bool:
 
 
 def _number(text: str, calls: Calls) -> int:
-    number, end = read_number(text, 0, calls.asked)
+    number, end = read_number(text, 0, calls.names.asked)
     if number is None or text[end:].strip():
         raise _Unknown
     return number
 
 
 def _length(text: str, calls: Calls) -> int:
-    size, end = read_length(text, 0, calls.asked)
+    size, end = read_length(text, 0, calls.names.asked)
     if size is None or text[end:].strip():
         raise _Unknown
     return size
@@ -168,11 +168,11 @@ class _Test:
         if sign and sign[1] in ("equal", "boolean", "isodd", "isundefined", "lengthtest", "isempty"):
             self._at = sign.end()
             return self._asked(sign[1])
-        left, at = read_number(self._text, self._at, self._calls.asked)
+        left, at = read_number(self._text, self._at, self._calls.names.asked)
         relation = RELATION.match(self._text, at)
         if relation is None:
             raise _Unknown
-        right, self._at = read_number(self._text, relation.end(), self._calls.asked)
+        right, self._at = read_number(self._text, relation.end(), self._calls.names.asked)
         return None if left is None or right is None else compared(left, relation[1], right)
 
     def _asked(self, word: str) -> bool | None:
@@ -196,10 +196,10 @@ class _Test:
                 else None
             )
         if word == "boolean":
-            value = self._calls.asked(name if name.startswith("toggle ") else f"if{name}")
+            value = self._calls.names.asked(name if name.startswith("toggle ") else f"if{name}")
             return value if isinstance(value, bool) else None
         if word == "isundefined":
-            is_defined = self._calls.is_defined(name.removeprefix("\\"))
+            is_defined = self._calls.names.is_defined(name.removeprefix("\\"))
             return None if is_defined is None else not is_defined
         return _number(one, self._calls) % 2 == 1 if word == "isodd" else None
 

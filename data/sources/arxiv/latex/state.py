@@ -6,11 +6,13 @@ the branches that conditionals choose.
 
 import re
 
-from data.sources.arxiv.latex import audiences, conditionals, predicates
+from data.sources.arxiv.latex import audiences, conditionals, flags, numbers, predicates
 from data.sources.arxiv.latex.audiences import Audience
 from data.sources.arxiv.latex.calls import Calls
 from data.sources.arxiv.latex.definitions.amendments import AMENDERS
-from data.sources.arxiv.latex.definitions.bodies import Known, Macro
+from data.sources.arxiv.latex.definitions.bodies import Known
+from data.sources.arxiv.latex.definitions.kinds import Macro
+from data.sources.arxiv.latex.definitions.names import Names
 from data.sources.arxiv.latex.definitions.reading import AMSTEX, DEFINERS, Definition, read_definition
 from data.sources.arxiv.latex.flags import Flags
 from data.sources.arxiv.latex.numbers import Numbers
@@ -42,6 +44,8 @@ _SETTING = re.compile(
 )
 
 
+_LOADING = frozenset({"usepackage", "RequirePackage", "documentclass"})
+COMMANDS = flags.COMMANDS | numbers.COMMANDS | audiences.COMMANDS | _LOADING  # these print nothing
 GROUPS = {"begingroup": "", "bgroup": "", "endgroup": "begingroup", "egroup": "bgroup"}  # and what they end
 
 
@@ -51,8 +55,9 @@ class State:
     def __init__(self, paper: str, *, has_preamble: bool, may_input: bool) -> None:
         self.flags = Flags()
         self.audience = Audience(paper)
-        self.numbers = Numbers(lambda name: self.calls.asked(name), paper)
-        self.calls = Calls(self.flags.values, self.numbers.values, paper if has_preamble else "")
+        self.numbers = Numbers(lambda name: self.names.asked(name), paper)
+        self.names = Names(self.flags.values, self.numbers.values, paper if has_preamble else "")
+        self.calls = Calls(self.names)
         self.calls.decide = lambda value: predicates.resolved(value, self.calls)
         self.calls.allow(len(paper))
         if "xspace" in paper:
@@ -106,6 +111,29 @@ class State:
         """The depth at which something is set here; 0 in the preamble."""
         return self.depth if self.in_body else 0
 
+    def command(self, word: str, text: str, start: int, position: int, is_global: bool) -> int | None:
+        """Obey a command that prints nothing; return where reading continues, None for other commands."""
+        depth = 0 if is_global else self.group_depth()
+        is_sure = not self.flags.unsure
+        if word in self.flags.setters:
+            self.flags.use(word, depth)
+        elif word in flags.COMMANDS:
+            self.flags.command(word, text, position, self.group_depth())
+            position = flags.end(word, text, position)
+        elif word in audiences.COMMANDS:
+            self.audience.command(word, text, start, position, is_sure=is_sure)
+            return position
+        elif word in numbers.COMMANDS or word in self.numbers.values:
+            is_local = depth > 0
+            position = self.numbers.command(word, text, start, position, is_sure=is_sure, is_local=is_local)
+        elif word in _LOADING:
+            self.use_packages(text, position)
+            return position
+        else:
+            return None
+        self.calls.forget_values()
+        return position
+
     def obey(self, value: str) -> str:
         """Apply what a macro's value does to flags and the document; return what it prints."""
         if "\\begin{document}" in value:
@@ -139,10 +167,10 @@ class State:
                 return None
             word, position = "unless\\" + inverted[1], inverted.end()
         if named := conditionals.NAMED_TEST.match(text, position) if word == "expandafter" else None:
-            is_defined = self.calls.is_defined(named[1])
+            is_defined = self.names.is_defined(named[1])
             found = None if is_defined is None else (conditionals.ELSE if is_defined else 0, named.end())
         else:
-            found = conditionals.decided(word, text, start, position, self.calls.asked)
+            found = conditionals.decided(word, text, start, position, self.names.asked)
         chosen = None
         if found and self._endless < _ENDLESS:
             chosen = conditionals.branch(text, found[1], found[0])
@@ -177,7 +205,7 @@ class State:
         """Expand uses of the name from here on, if possible; return whether to remove its definition."""
         name = definition.name
         is_undefined = definition.meaning in conditionals.UNDEFINED
-        (self.calls.defined.discard if is_undefined else self.calls.defined.add)(name)
+        (self.names.defined.discard if is_undefined else self.names.defined.add)(name)
         if definition.is_kept:
             return True
         meaning = _CONSTANTS.get(definition.meaning.strip())

@@ -134,7 +134,7 @@ def ends_in_word(text: str, end: int) -> bool:
     start = end
     while start and text[start - 1].isalpha():
         start -= 1
-    start -= start < end and text[start - 1 : start] == "\0"  # definitions.py's mark
+    start -= start < end and text[start - 1 : start] == "\0"  # bodies.py's DONE
     slashes = start
     while slashes and text[slashes - 1] == "\\":
         slashes -= 1

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 from data.sources.arxiv.latex.definitions.bodies import Known, macro_of
+from data.sources.arxiv.latex.definitions.kinds import Abbreviation, Alias, Fence
 from data.sources.arxiv.latex.definitions.reading import TARGET, Definition
 from data.sources.arxiv.latex.syntax import Arguments, append
 
@@ -41,7 +42,7 @@ def amended(word: str, text: str, position: int, read: Arguments, known: Known) 
         given.append(argument[0])
         end = argument[1]
     unknown, macro = Definition("", None, end), known.macros.get(name)
-    if macro is None or macro.final or macro.is_fence or macro.before_dot is not None:
+    if macro is None or isinstance(macro, (Alias, Fence, Abbreviation)):
         return unknown
     body = "".join(piece if isinstance(piece, str) else f"#{piece}" for piece in macro.body)
     if hook and hook["how"] in ("e", "x"):
@@ -55,10 +56,11 @@ def amended(word: str, text: str, position: int, read: Arguments, known: Known) 
         append(out, parts[0])
         append(out, parts[1])
         body = "".join(out)
-    new = macro_of(body, macro.arguments, known)
+    new = macro_of(body, macro.parameters.count, known)
     if new is None:
         return unknown
     is_spaced = new.spaced or (macro.spaced and (is_before or is_patch))
     is_global = word == "g@addto@macro" or (hook is not None and hook["how"] in ("g", "x"))
-    new = replace(new, default=macro.default, delimiters=macro.delimiters, signature=macro.signature)
-    return Definition(name, replace(new, spaced=is_spaced), end, is_global, meaning=body)
+    parameters = replace(macro.parameters, count=new.parameters.count)
+    new = replace(new, parameters=parameters, spaced=is_spaced)
+    return Definition(name, new, end, is_global, meaning=body)

@@ -10,6 +10,14 @@ from dataclasses import dataclass, replace
 
 from data.sources.arxiv.latex.conditionals import TEST
 from data.sources.arxiv.latex.definitions.comparisons import with_comparisons
+from data.sources.arxiv.latex.definitions.kinds import (
+    NOTHING,
+    PICKS,
+    Abbreviation,
+    Macro,
+    Parameters,
+    Traits,
+)
 from data.sources.arxiv.latex.definitions.lookahead import PEEKS
 from data.sources.arxiv.latex.definitions.romans import with_romans
 from data.sources.arxiv.latex.syntax import WORD, Arguments, append
@@ -51,34 +59,6 @@ _XSPACE = re.compile(r"\\xspace(?![A-Za-z@])")
 ARGUMENT = re.compile(r"(?:(?<!\\)|(?<=\\\\))#([1-9])")  # \# is a sign; in \\#1, the argument is
 
 
-@dataclass(slots=True)
-class Macro:
-    """A macro's value: literal pieces, with argument numbers between them."""
-
-    body: list[str | int]
-    arguments: int = 0
-    default: str | None = None  # default of the first argument, if optional
-    delimiters: list[str] | None = None  # \def's delimiters: before the first argument, then after each
-    final: bool = False  # \let to a name that is not the author's: never expanded further
-    spaced: bool = False  # its value has \xspace
-    signature: list[tuple[str, str]] | None = None  # of \NewDocumentCommand: kinds of arguments, and defaults
-    is_fence: bool = False  # of \DeclarePairedDelimiter: takes a star or a size, for its first and last piece
-    is_conditional: bool = False  # its body tests flags
-    has_tests: bool = False  # its body tests something with branches as arguments (\ifthenelse)
-    before_dot: str | None = None  # its other value, if it adds a period unless one follows
-    may_program: bool = False  # some of its branches do what cannot be expanded
-    defines: bool = False  # its body defines macros or has groups: it is read as text where it is called
-    keeps: bool = False  # its body shows an argument unexpanded (\detokenize)
-    peeks: bool = False  # its body chooses by what follows a call (\@ifnextchar, \@ifstar)
-    has_romans: bool = False  # its body writes an argument as a Roman numeral
-    asks: bool = False  # its body asks whether arguments are given or blank (\IfBooleanTF, \IfBlankTF)
-
-    @property
-    def literal(self) -> str:
-        """The value of a macro without arguments."""
-        return "".join(piece for piece in self.body if isinstance(piece, str))
-
-
 @dataclass(frozen=True, slots=True)
 class Known:
     """What a definition may refer to."""
@@ -91,19 +71,6 @@ class Known:
     in_full: Callable[[str], str] = str  # expands the macros in a text
 
 
-# The kernel's macros that pick arguments (source2e, ltdefns).
-PICKS = {
-    "@gobble": Macro([], 1),
-    "@gobbletwo": Macro([], 2),
-    "@gobblefour": Macro([], 4),
-    "@firstofone": Macro([1], 1),
-    "@firstoftwo": Macro([1], 2),
-    "@secondoftwo": Macro([2], 2),
-    "empty": Macro([]),
-    "@empty": Macro([]),
-}
-
-
 def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     """A macro made from a definition's body, or None if the body programs."""
     if not arguments and (picks := PICKS.get(body.strip().removeprefix("\\"))):
@@ -112,8 +79,8 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
         macro = macro_of(values[0], 0, known)
         if macro is None or PROGRAMS.search(values[1]):
             return None
-        macro.before_dot = values[1].strip() if "\n" in body else values[1]
-        return macro
+        before_dot = values[1].strip() if "\n" in body else values[1]
+        return Abbreviation(macro.body, macro.parameters, macro.traits, macro.spaced, before_dot)
     spaced = _XSPACE.search(body) is not None
     if spaced:
         body = _XSPACE.sub("", body)
@@ -159,11 +126,12 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
         return None
     filled: list[str | int] = [*pieces]
     filled[1::2] = numbers
-    macro = Macro(
-        filled, arguments, spaced=spaced, asks=asks, keeps=keeps, peeks=peeks, may_program=may_program
-    )
-    macro.is_conditional, macro.has_tests, macro.has_romans = is_conditional, has_tests, has_romans
-    macro.may_program |= is_conditional and not known.declared.isdisjoint(WORD.findall(body))
+    may_program |= is_conditional and not known.declared.isdisjoint(WORD.findall(body))
+    macro = Macro(filled, Parameters(arguments) if arguments else NOTHING, spaced=spaced)
+    if is_conditional or has_tests or asks or peeks or has_romans or keeps or may_program:
+        macro.traits = Traits(
+            is_conditional, has_tests, asks, peeks, has_romans, keeps, may_program=may_program
+        )
     return macro
 
 
@@ -173,7 +141,7 @@ def _defining(body: str, arguments: int, is_conditional: bool) -> Macro | None:
     numbers = [int(digit) for digit in _GIVEN.findall(body)]
     if PROGRAMS.search(rest) or max(numbers, default=0) > arguments:
         return None
-    return Macro([body], arguments, defines=True, is_conditional=is_conditional)
+    return Macro([body], Parameters(arguments), Traits(is_conditional, defines=True))
 
 
 def inserted(body: str, arguments: list[str]) -> str:
@@ -210,7 +178,7 @@ def _values_by_dot(body: str, known: Known) -> tuple[str, str] | None:
         return before + other[0] + after, _XSPACE.sub("", before + dotted[0] + after)
     last = _LAST_WORD.search(body)
     macro = known.macros.get(last[1]) if last else None
-    if last is None or macro is None or macro.before_dot is None:
+    if last is None or not isinstance(macro, Abbreviation):
         return None
     before = body[: last.start()]
     return before + macro.literal + "\\xspace" * macro.spaced, before + macro.before_dot

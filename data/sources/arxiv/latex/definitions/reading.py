@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from data.sources.arxiv.latex.definitions.bodies import ASKS_GIVEN, DONE, PICKS, Known, Macro, macro_of
+from data.sources.arxiv.latex.definitions.bodies import ASKS_GIVEN, DONE, Known, macro_of
+from data.sources.arxiv.latex.definitions.kinds import PICKS, Alias, Fence, Macro
 from data.sources.arxiv.latex.syntax import Arguments
 
 _COMMANDS = frozenset(
@@ -118,8 +119,8 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
     macro = macro_of(body, count, known)
     if word not in _DOCUMENT_COMMANDS and ASKS_GIVEN.search(body):
         macro = None
-    if macro:
-        macro.default, macro.signature = default, signature
+    if macro and (default is not None or signature is not None):
+        macro.parameters = replace(macro.parameters, default=default, signature=signature)
     return Definition(name, macro, position, meaning=body)
 
 
@@ -140,7 +141,8 @@ def _fence(
         before, parts, after = parts[0], [parts[1], parts[2], parts[4]], parts[3]
     macro = macro_of(parts[2] if len(parts) > 2 else "#1", count or 1, known)
     if macro:
-        macro = replace(macro, body=[before, parts[0], *macro.body, parts[1], after], is_fence=True)
+        body = [before, parts[0], *macro.body, parts[1], after]
+        macro = Fence(body, macro.parameters, macro.traits, macro.spaced)
     return Definition(name, macro, position)
 
 
@@ -182,7 +184,7 @@ def _meant(target: str, macros: Mapping[str, Macro]) -> Macro | None:
         return replace(PICKS[target])
     if "@" in target or target in ("relax", "undefined"):
         return None
-    return Macro(["\\" + DONE + target], final=True)
+    return Alias(["\\" + DONE + target])
 
 
 def _def(word: str, text: str, position: int, read: Arguments, known: Known) -> Definition | None:
@@ -200,7 +202,8 @@ def _def(word: str, text: str, position: int, read: Arguments, known: Known) -> 
         macro = macro_of(text[opening + 1 : end - 1], len(after), known)
         macro = None if ASKS_GIVEN.search(text, opening, end) else macro
         if macro and (parameters[1] or any(after)):
-            macro.delimiters = [_WORD_BLANKS.sub(r"\1", part) for part in (parameters[1], *after)]
+            delimiters = [_WORD_BLANKS.sub(r"\1", part) for part in (parameters[1], *after)]
+            macro.parameters = replace(macro.parameters, delimiters=delimiters)
     is_global, is_expanded = word in ("gdef", "xdef"), word in ("edef", "xdef")
     body = text[opening + 1 : end - 1]
     return Definition(found[3], macro, end, is_global, meaning=body, is_expanded=is_expanded)
