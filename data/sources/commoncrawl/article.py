@@ -1,8 +1,9 @@
 """Finds the article of a web page, and what surrounds it.
 
-The article is the deepest element that holds more than half of the page's paragraph text, not counting links.
-Everything after it is outside, except sections of the same kind. What precedes it is outside if that is
-mostly links or a box. Boxes inside it are recognized by their conventional names (Mozilla's Readability).
+The article is the deepest element that holds more than half of the page's paragraph text, not counting links,
+and is neither a list nor a quotation. Everything after it and its last section of the same kind is outside.
+What precedes is outside if that is mostly links or a box. Boxes inside it are recognized by their
+conventional names (Mozilla's Readability), which words of a sentence may have, too.
 
 c/outline.c finds all this in the serialized page, because every element touched here takes microseconds. The
 functions here do the same if it is not compiled, and for pages that it cannot read.
@@ -27,9 +28,17 @@ _BOX_NAMES = (
     "supplemental", "writtenby",
 )
 # fmt: on
+_PARTS = {"blockquote", "dd", "dl", "li", "ol", "ul"}  # never the whole article
+_WHOLES = ("article", "main")
 _NO_BOXES = {"main", "article", "h1", "h2", "h3", "h4", "h5", "h6"}
 _TOPICS = ("tag-", "category-")  # the article's topics in WordPress
 _BOXES = "[class], [id], form"
+_INLINE = {
+    *"a abbr b cite code del dfn em font i ins kbd mark q s samp small span strong sub sup u var".split()
+}
+_TEXTS = {"p", "li", "dd", "pre"}
+_ENDS = tuple(".!?:…。！？．।॥؟۔")  # of sentences, before closing marks
+_CLOSING = "\"'”’»」』)] \t\r\n"
 _SILENT = "script, style, noscript, template"
 _Place = tuple[ElementNode, list[ElementNode]]
 _Way = tuple[int, ...]  # the way from the body to an element: at each step, the place among siblings, from 1
@@ -55,7 +64,7 @@ def find_article(body: ElementNode) -> Article | None:
 
     def locate() -> _Place:
         elements = dict(_elements_at(body, sorted({article, *surroundings})))
-        return elements[article], [elements[way] for way in surroundings]
+        return elements[article], _without_words([elements[way] for way in surroundings])
 
     return Article(n_characters, min(n_visible, most), locate)
 
@@ -106,9 +115,9 @@ def _find_article(body: ElementNode) -> Article | None:
         place = joins[element] if isinstance(element, ElementNode) else len(path) - 1
         joins |= dict.fromkeys(climbed, place)
         held[place] += size
-    while 2 * held[0] <= n_characters:
+    while 2 * held[0] <= n_characters or path[0].tag in _PARTS:
         path, held = path[1:], [held[0] + held[1], *held[2:]]
-    return Article(n_characters, _n_visible(body), lambda: (path[0], _surroundings(path)))
+    return Article(n_characters, _n_visible(body), lambda: (path[0], _without_words(_surroundings(path))))
 
 
 def _ancestors(element: ElementNode) -> list[ElementNode]:
@@ -124,18 +133,19 @@ def _ancestors(element: ElementNode) -> list[ElementNode]:
 def _surroundings(path: list[ElementNode]) -> list[ElementNode]:
     """Everything after the article, links before it and boxes in it, except what is hidden already."""
     found, boxed = [], [path[0]]
-    for element in path:
+    whole = max((place for place, element in enumerate(path) if element.tag in _WHOLES), default=0)
+    for place, element in enumerate(path):
         if element.tag in ("body", "html"):
             break
-        sibling = element.next_element_sibling
-        while sibling is not None:
-            (boxed if _continues(element, sibling) else found).append(sibling)
-            sibling = sibling.next_element_sibling
-        sibling = element.previous_element_sibling
-        while sibling is not None:
-            is_outside = _is_box(sibling) or is_mostly_links(sibling)
+        after = list(_siblings(element, lambda each: each.next_element_sibling))
+        ends = [n for n, sibling in enumerate(after, 1) if _continues(element, sibling, place < whole)]
+        last = ends[-1] if ends else 0
+        found += after[last:]
+        for sibling in after[:last]:
+            is_outside = not _continues(element, sibling, place < whole) and _is_outside(sibling)
             (found if is_outside else boxed).append(sibling)
-            sibling = sibling.previous_element_sibling
+        for sibling in _siblings(element, lambda each: each.previous_element_sibling):
+            (found if _is_outside(sibling) else boxed).append(sibling)
     found += [box for element in boxed for box in select(element, _BOXES) if _is_box(box)]
     return [element for element in found if not element.has_attribute("hidden")]
 
@@ -151,11 +161,56 @@ def _names_box(names: str) -> bool:
     return any([word in kept for word in _BOX_NAMES])
 
 
-def _continues(element: ElementNode, sibling: ElementNode) -> bool:
-    """Whether a sibling is another section of the same kind, with paragraphs."""
-    same = sibling.tag == element.tag and sibling.class_name == element.class_name
-    kind = element.class_name or element.tag == "section"
-    return bool(same and kind and sibling.query_selector(_PARAGRAPHS) is not None)
+def _without_words(surroundings: list[ElementNode]) -> list[ElementNode]:
+    """The same without words of sentences and code, which lose the names that make them look like boxes."""
+    boxes = []
+    for element in surroundings:
+        if element.tag in _INLINE and _is_word(element):
+            for name in ("class", "id"):
+                if element.has_attribute(name):
+                    element.remove_attribute(name)
+        else:
+            boxes.append(element)
+    return boxes
+
+
+def _is_word(element: ElementNode) -> bool:
+    """Whether an inline element is a part of code, or the smaller part of a sentence."""
+    around = element.parent_element
+    while around is not None and around.tag in _INLINE:
+        around = around.parent_element
+    if around is None or around.tag not in _TEXTS:
+        return False
+    text = text_of(around)
+    return around.tag == "pre" or (
+        2 * len(text_of(element)) <= len(text) and text.rstrip(_CLOSING).endswith(_ENDS)
+    )
+
+
+def _siblings(
+    element: ElementNode, next_one: Callable[[ElementNode], ElementNode | None]
+) -> Iterator[ElementNode]:
+    sibling = next_one(element)
+    while sibling is not None:
+        yield sibling
+        sibling = next_one(sibling)
+
+
+def _is_outside(sibling: ElementNode) -> bool:
+    return _is_box(sibling) or is_mostly_links(sibling)
+
+
+def _continues(element: ElementNode, sibling: ElementNode, in_whole: bool) -> bool:
+    """Whether a sibling is another section of the same kind, with paragraphs.
+
+    Within <article> and <main>, sections continue one another whatever their classes, and so do plain boxes.
+    """
+    if sibling.tag != element.tag or sibling.query_selector(_PARAGRAPHS) is None:
+        return False
+    is_same = sibling.class_name == element.class_name
+    if is_same and (element.class_name or element.tag == "section"):
+        return True
+    return in_whole and (is_same or element.tag == "section") and not _is_outside(sibling)
 
 
 def _n_visible(body: ElementNode) -> int:

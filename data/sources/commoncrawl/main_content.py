@@ -7,8 +7,8 @@ weaknesses by changing the parsed page before the extraction:
   deepest element that holds more than half of the page's paragraph text. Everything after it is hidden, and
   so is whatever precedes it if that is mostly links. Boxes inside it are recognized by their conventional
   names (Mozilla's Readability; boxes.py has those that are never text).
-- Lists near the body are lost, as if each were a menu. Lists that are not mostly links are moved deeper,
-  with hidden text that makes their links a small part.
+- Lists near the body and lists with links are lost, as if each were a menu. Those near the body or after a
+  paragraph that are not mostly links are moved deeper, with hidden text that makes their links a small part.
 - Numbered lists that start at a number other than 1 would be numbered from 1.
 - A sign that stands alone between tags (`1990</b>–<b>2000`) and a date in a sentence are lost.
 - Sometimes nearly the entire article is lost. If less than half of the paragraph text is extracted, the rules
@@ -46,8 +46,12 @@ from data.sources.commoncrawl.scan import (
 from data.sources.commoncrawl.shown import write_as_shown
 from data.sources.commoncrawl.superscripts import mark_indices, mark_powers
 
-_LISTS = "body > ul, body > * > ul, body > * > * > ul"  # resiliparse drops these as the site's navigation
+_NEAR_LISTS = (
+    "body > ul, body > * > ul, body > * > * > ul"  # resiliparse drops these as the site's navigation
+)
+_LISTS = f"{_NEAR_LISTS}, p + ul, p + ul ul"  # a list after a paragraph belongs to it
 _LIST_DEPTH = 3
+_MOST_READ = 8  # times the page's length: what is read of its lists and the lists in them
 _LINKED = 5  # resiliparse drops lists with more than a fifth of their text in links, at any depth
 _NUMBERED_LISTS = "ol[start]"
 _MOST_ITEMS = 1000  # most items added to a page's lists
@@ -103,7 +107,7 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
     if facts.features & PAGE_END:
         remove_page_ends(body)
     if facts.features & LISTS:
-        _deepen_lists(tree, body)
+        _keep_lists(tree, body, _MOST_READ * len(html))
     if facts.features & NUMBERED:
         _number_lists(tree, body)
     if facts.features & NAMED_HEADING and _MAY_NAME_HEADINGS.search(html):
@@ -175,20 +179,32 @@ def _plain(tree: HTMLTree, *, comments: bool) -> str:
     return extract_plain_text(tree, main_content=True, alt_texts=False, comments=comments, post_meta=comments)
 
 
-def _deepen_lists(tree: HTMLTree, body: ElementNode) -> None:
-    """Move lists near the body deeper, so that they are not dropped as the site's navigation."""
+def _keep_lists(tree: HTMLTree, body: ElementNode, left: int) -> None:
+    """Keep lists that are not mostly links, which resiliparse drops as menus or as the site's navigation.
+
+    Lists in lists are read again, `left` characters in all.
+    """
+    near = set(select(body, _NEAR_LISTS))
     for element in select(body, _LISTS):
         size, n_linked = sizes(element)
+        left -= size
+        if left < 0:
+            break
         if 2 * n_linked > size:
             continue
         if size < _LINKED * n_linked:
             padding = span(tree, "x" * (_LINKED * n_linked - size))
             padding.set_attribute("hidden", "")
             element.append_child(padding)
-        levels = [cast(ElementNode, tree.create_element("div")) for _ in range(_LIST_DEPTH)]
-        element.replace_with(levels[0])
-        for outer, inner in zip(levels, [*levels[1:], element]):
-            outer.append_child(inner)
+        if element in near:
+            _deepen(tree, element)
+
+
+def _deepen(tree: HTMLTree, element: ElementNode) -> None:
+    levels = [cast(ElementNode, tree.create_element("div")) for _ in range(_LIST_DEPTH)]
+    element.replace_with(levels[0])
+    for outer, inner in zip(levels, [*levels[1:], element]):
+        outer.append_child(inner)
 
 
 def _number_lists(tree: HTMLTree, body: ElementNode) -> None:

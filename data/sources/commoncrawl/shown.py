@@ -24,6 +24,8 @@ _INLINE = ("a", "b", "cite", "code", "em", "font", "i", "label", "small", "span"
 _STYLED = ", ".join(f'{tag}[style*="display"]' for tag in _INLINE)
 _LINE_STYLE = r"display:\s*+(?:block|flex|grid|list-item|table)"
 _BLOCK = re.compile(rf"(?:^|;)\s*+{_LINE_STYLE}\s*+(?:[;!]|$)")
+_FLOAT = re.compile(r"(?:^|;)\s*+float:\s*+(?:left|right)")
+_INITIAL = 2  # most characters of an initial, with its quotation mark
 _MAY_BREAK = re.compile(rf"{_LINE_STYLE}[^<>{{}}]{{0,1000}}>")  # in a tag; cheaper to look for
 _MARKS = "\"'“”„‟«»‹›‘’‚「『"
 
@@ -32,7 +34,7 @@ def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts, html: str) -
     """Change the parsed page's text to what is shown; `html` is the page before parsing."""
     if _MAY_BREAK.search(html):
         styled = select(body, _STYLED)
-        _break_lines(tree, [each for each in styled if _BLOCK.search(each.getattr("style") or "")])
+        _break_lines(tree, [each for each in styled if _is_line(each)])
     if facts.features & SHOWN:
         _quote(tree, body)
         _set_glosses_apart(body)
@@ -49,6 +51,13 @@ def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts, html: str) -
             sign = (picture.getattr("alt") or "").strip()
             if sign and not any(map(str.isalnum, sign)):
                 picture.replace_with(span(tree, sign))
+
+
+def _is_line(element: ElementNode) -> bool:
+    """Whether an element's style breaks lines around it, as it does not around a floating initial."""
+    style = element.getattr("style") or ""
+    is_initial = len(text_of(element).strip()) <= _INITIAL and _FLOAT.search(style) is not None
+    return _BLOCK.search(style) is not None and not is_initial
 
 
 def _quote(tree: HTMLTree, body: ElementNode) -> None:

@@ -15,6 +15,18 @@ static uint32_t paragraph_size(const Page *page, const Element *element) {
     return size > links ? size - links : 0;
 }
 
+/* Whether an element is never the whole article: a quotation, a list or one of its items. */
+static int is_part(const Element *element) {
+    static const char *const parts[] = {"blockquote", "dd", "dl", "li", "ol", "ul"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (is_name(element->name, element->n_name, parts[i])) return 1;
+    return 0;
+}
+
+static int is_whole(const Element *element) {
+    return is_name(element->name, element->n_name, "article") || is_name(element->name, element->n_name, "main");
+}
+
 /* The deepest element that holds more than half of the paragraphs' text, and `*total`; -1 if they have none. */
 static int32_t find_article(const Page *page, uint64_t *total) {
     uint64_t seen = 0, held = 0; /* held: by the elements from `from` to before `to` */
@@ -35,7 +47,7 @@ static int32_t find_article(const Page *page, uint64_t *total) {
         for (int32_t i = to; i <= element->last; i++)
             if (page->elements[i].flags & PARAGRAPH) held += paragraph_size(page, page->elements + i);
         from = article + 1, to = element->last + 1;
-        if (2 * held > *total || element->parent < 0) return article;
+        if ((2 * held > *total && !is_part(element)) || element->parent < 0) return article;
     }
 }
 
@@ -69,13 +81,20 @@ static int is_mostly_links(const Page *page, int32_t which) {
     return size && 2 * (uint64_t)linked(element) > size;
 }
 
-/* Whether a sibling is another section of the same kind, with paragraphs. */
-static int continues(const Page *page, int32_t which, int32_t other) {
+static int is_outside(const Page *page, const Words *words, int32_t which) {
+    return is_box(words, page->elements + which) || is_mostly_links(page, which);
+}
+
+/* Whether a sibling is another section of the same kind, with paragraphs. In <article> and <main>, sections continue one
+another whatever their classes, and so do plain boxes. */
+static int continues(const Page *page, const Words *words, int32_t which, int32_t other, int in_whole) {
     const Element *element = page->elements + which, *sibling = page->elements + other;
-    int is_same = sibling->n_name == element->n_name && sibling->n_class == element->n_class &&
-                  !memcmp(sibling->name, element->name, element->n_name) &&
+    if (sibling->n_name != element->n_name || memcmp(sibling->name, element->name, element->n_name)) return 0;
+    int is_same = sibling->n_class == element->n_class &&
                   (!element->n_class || !memcmp(sibling->class, element->class, element->n_class));
-    if (!is_same || !(element->n_class || is_name(element->name, element->n_name, "section"))) return 0;
+    int is_section = is_name(element->name, element->n_name, "section");
+    if (!is_same && !(in_whole && is_section)) return 0;
+    if (!(is_same && (element->n_class || is_section)) && (!in_whole || is_outside(page, words, other))) return 0;
     for (const Element *below = sibling + 1; below <= page->elements + sibling->last; below++)
         if (below->flags & PARAGRAPH) return 1;
     return 0;
@@ -125,12 +144,21 @@ static int append_sibling(const Page *page, const Words *words, int32_t which, i
 /* Append the ways to all that surrounds an article: siblings of it and its ancestors, and boxes in the others. */
 static int append_surroundings(const Page *page, const Words *words, int32_t article, PyObject *ways) {
     if (append_boxes(page, words, article, ways) < 0) return -1;
+    int32_t whole = -1; /* the outermost <article> or <main> around it */
+    for (int32_t at = article; at > 0; at = page->elements[at].parent)
+        if (is_whole(page->elements + at)) whole = at;
+    int in_whole = whole >= 0;
     for (int32_t at = article; at > 0; at = page->elements[at].parent) {
+        in_whole = in_whole && at != whole;
+        int32_t last = -1; /* the last sibling that continues it */
         for (int32_t i = page->elements[at].next; i >= 0; i = page->elements[i].next)
-            if (append_sibling(page, words, i, !continues(page, at, i), ways) < 0) return -1;
+            if (continues(page, words, at, i, in_whole)) last = i;
+        for (int32_t i = page->elements[at].next; i >= 0; i = page->elements[i].next) {
+            int outside = i > last || (is_outside(page, words, i) && !continues(page, words, at, i, in_whole));
+            if (append_sibling(page, words, i, outside, ways) < 0) return -1;
+        }
         for (int32_t i = page->elements[at].previous; i >= 0; i = page->elements[i].previous)
-            if (append_sibling(page, words, i, is_box(words, page->elements + i) || is_mostly_links(page, i), ways) < 0)
-                return -1;
+            if (append_sibling(page, words, i, is_outside(page, words, i), ways) < 0) return -1;
     }
     return 0;
 }

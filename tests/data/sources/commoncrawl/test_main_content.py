@@ -49,6 +49,17 @@ def test_a_list_with_links_in_its_sentences_is_no_menu(before, after, n_items):
     assert not any("xx" in line for line in found)
 
 
+@pytest.mark.parametrize("depth", range(7))
+@pytest.mark.parametrize("before", ["<p>Such books are:</p>", "<p>Such books are:</p><ul><li>Any other</li>"])
+def test_a_list_after_a_paragraph_may_have_many_links(before, depth):
+    items = "".join(f"<li><a href=/{n}>Book {n}</a>, an old one</li>" for n in range(4))
+    article = f"{paragraphs('lists', 3)}{before}<ul>{items}</ul>{'</ul>' * before.count('<ul>')}"
+    body = f"{'<div>' * depth}{article}{paragraphs('more', 2)}{'</div>' * depth}"
+    assert [line for line in lines(page(MENU + body)) if "old" in line or "About" in line] == [
+        f"• Book {n}, an old one" for n in range(4)
+    ]
+
+
 @pytest.mark.parametrize("depth", range(6))
 @pytest.mark.parametrize("tag", ["div", "main", "article", "section"])
 def test_lists_are_kept_at_any_depth_and_menus_are_not(depth, tag):
@@ -109,6 +120,52 @@ def test_sections_of_the_same_kind_are_all_kept():
         ]
         found = lines(page(f"<main>{''.join(parts)}</main>"))
         assert len(found) == 14, tag
+
+
+PARTS = {
+    "sections of other classes": (
+        "<section class=body>{}</section><h2>End</h2><section class=end>{}</section>",
+        "section class=share",
+    ),
+    "plain boxes": ("<div>{}</div><h2>End</h2><div>{}</div>", "div class=about"),
+    "of one class": ("<div class=text>{}</div><h2>End</h2><div class=text>{}</div>", "div"),
+    "a quotation": ("<blockquote>{}</blockquote><h2>End</h2>{}", "div class=related"),
+    "steps": ("<ol><li>{0}</li><li>{0}</li></ol><h2>End</h2>{1}", "div class=related"),
+}
+
+
+@pytest.mark.parametrize("whole", ["article", "main"])
+@pytest.mark.parametrize(("parts", "box"), PARTS.values(), ids=PARTS)
+def test_an_article_in_several_parts_is_kept_whole(whole, parts, box):
+    teaser = f"<{box}><p>Another story begins here.</p></{box.split()[0]}>"
+    article = parts.format(paragraphs("gears", 6), paragraphs("wheels", 2))
+    found = lines(page(f"{MENU}<{whole}><h1>Gears</h1>{article}</{whole}>{teaser}"))
+    assert (
+        found[0] == "Gears" and found[-3] == "End" and found[-2:] == [sentence("wheels", n) for n in (0, 1)]
+    )
+
+
+NAMED = {
+    "<p>He spoke of <a class=popup href=#>the matter</a> to <span id=author-4>Joyce</span>.</p>": (
+        "He spoke of the matter to Joyce."
+    ),
+    "<p><span class=dateline>Cairo — </span>The <b><em class='x banner'>flag</em></b> is up.”</p>": (
+        "Cairo — The flag is up.”"
+    ),
+    "<dl><dt>Flag<dd>A <i class=social-sign>sign</i> on a cloth。</dl>": "Flag|A sign on a cloth。",
+    "<pre><code><span class='token comment'># Wind</span>\nblow()</code></pre>": "# Wind|blow()",
+    "<p>The flag is up. <span class=byline>By somebody who saw it with her own eyes</span></p>": (
+        "The flag is up."
+    ),
+    "<p>The flag is up. <a class=social href=#>Share</a></p>": "The flag is up.",
+    "<p>By <span class=byline-author>Joan Flag</span> and others</p>": "By and others",
+}
+
+
+@pytest.mark.parametrize(("html", "text"), NAMED.items())
+def test_words_of_sentences_and_code_are_no_boxes_whatever_their_names(html, text):
+    found = lines(page(f"<main>{paragraphs('a', 2)}{html}{paragraphs('b', 2)}</main>"))
+    assert "|".join(found[2:-2]) == text
 
 
 LOST = {
@@ -209,6 +266,9 @@ SHOWN = {
     "Deep</p><fieldset><legend>A key</legend>The text</fieldset><p>": "Deep|A key|The text",
     "One<span style='color:red; display: block'>two</span>three<b style='display:inline-block'>s</b>": (
         "One|two|threes"
+    ),
+    "<span style='float:left; display:block'>“W</span>inds <b style='display:block;float:left'>Win</b>d": (
+        "“Winds|Win|d"
     ),
     "A</p><table><tr><td><b style='display:block'>b</b><td> <i style='display:flex'>c</i> </table><p>": (
         "A|b\t\tc"
