@@ -33,9 +33,12 @@ _WHOLES = ("article", "main")
 _NO_BOXES = {"main", "article", "h1", "h2", "h3", "h4", "h5", "h6"}
 _TOPICS = ("tag-", "category-")  # the article's topics in WordPress
 _BOXES = "[class], [id], form"
+# fmt: off
 _INLINE = {
-    *"a abbr b cite code del dfn em font i ins kbd mark q s samp small span strong sub sup u var".split()
+    "a", "abbr", "b", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "mark", "q", "s", "samp",
+    "small", "span", "strong", "sub", "sup", "u", "var",
 }
+# fmt: on
 _TEXTS = {"p", "li", "dd", "pre"}
 _ENDS = tuple(".!?:…。！？．।॥؟۔")  # of sentences, before closing marks
 _CLOSING = "\"'”’»」』)] \t\r\n"
