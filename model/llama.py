@@ -32,10 +32,12 @@ class LlamaConfig:
     n_kv_heads: int | None = None  # heads of keys and values, which groups of queries share; null: n_heads
     head_size: int | None = None  # width of a head; null: dim / n_heads
     ffn_dim_multiplier: float = 1.0  # widens SwiGLU's hidden dim, as in Llama 2 70B and Llama 3
-    rope_scaling: float = 1.0  # Llama 3.1: slow rotations are slower by this factor; 1: none
+    rope_scaling: float = 1.0  # slow rotations are slower by this factor, for a longer context; 1: none
+    rope_type: str = "llama3"  # how the scaling passes from fast rotations to slow ones: llama3 | yarn
     rope_low_freq_factor: float = 1.0  # turns over the original context below which a rotation is slow
-    rope_high_freq_factor: float = 4.0  # turns above which a rotation is fast, and unchanged
+    rope_high_freq_factor: float = 4.0  # turns above which a rotation is fast, and unchanged; YaRN's are 32
     rope_original_seq_len: int = 8192  # context length before the scaling
+    rope_attention_factor: float | None = None  # YaRN scales q and k by it; null: 0.1 ln(rope_scaling) + 1
 
     def __post_init__(self) -> None:
         for key in ("dim", "n_layers", "n_heads", "multiple_of", "max_seq_len", "rope_original_seq_len"):
@@ -70,6 +72,20 @@ class LlamaConfig:
                 f"model.rope_high_freq_factor={self.rope_high_freq_factor}: must be finite, and above "
                 f"model.rope_low_freq_factor={self.rope_low_freq_factor}"
             )
+        if self.rope_type not in ("llama3", "yarn"):
+            raise ValueError(f"model.rope_type={self.rope_type}: expected llama3 or yarn")
+        if self.rope_type == "yarn" and self.rope_theta <= 1:
+            raise ValueError(f"model.rope_theta={self.rope_theta}: must be above 1 with model.rope_type=yarn")
+        if (factor := self.rope_attention_factor) is not None:
+            if self.rope_type != "yarn" or self.rope_scaling == 1:
+                raise ValueError(
+                    f"model.rope_attention_factor={factor}: only for model.rope_type=yarn with a "
+                    "model.rope_scaling other than 1"
+                )
+            if not 0 < factor < float("inf"):
+                raise ValueError(
+                    f"model.rope_attention_factor={factor}: must be positive and finite, or null"
+                )
         if self.hidden_dim < 1:
             raise ValueError(f"model.ffn_dim_multiplier={self.ffn_dim_multiplier}: leaves no hidden units")
 
@@ -84,6 +100,17 @@ class LlamaConfig:
     @property
     def hidden_dim(self) -> int:
         return hidden_dim(self.dim, self.multiple_of, self.ffn_dim_multiplier)
+
+    @property
+    def attention_factor(self) -> float:
+        """What queries and keys are multiplied by as they are rotated (YaRN, arXiv 2309.00071 §3.4)."""
+        if self.rope_attention_factor is not None:
+            return self.rope_attention_factor
+        return (
+            0.1 * math.log(self.rope_scaling) + 1
+            if self.rope_type == "yarn" and self.rope_scaling > 1
+            else 1.0
+        )
 
 
 class Llama(nn.Module):
@@ -232,28 +259,42 @@ def shared(q: Tensor, k: Tensor) -> bool:
 
 
 def rotary_frequencies(config: LlamaConfig, device: torch.device | None = None) -> Tensor:
-    """theta^(-2j / head_dim), fp32 (head_dim / 2,): radians per position, slowed as in Llama 3.1.
+    """theta^(-2j / head_dim), fp32 (head_dim / 2,): radians per position, slowed for a longer context.
 
     A rotation that turns less than `rope_low_freq_factor` times over the original context is slower by
-    `rope_scaling`; one that turns more than `rope_high_freq_factor` times is unchanged; in between, a blend.
-    Source: `apply_scaling` in llama-models/models/llama3/model.py.
+    `rope_scaling`; one that turns more than `rope_high_freq_factor` times is unchanged. In between, the share
+    of the unchanged one is linear in the turns (Llama 3.1: `apply_scaling` in
+    llama-models/models/llama3/model.py), or in j between whole numbers (YaRN, arXiv 2309.00071 §3.2: `yarn`
+    in transformers).
     """
     width = config.head_dim
     frequencies = config.rope_theta ** (-torch.arange(0, width, 2, device=device).float() / width)
     if config.rope_scaling == 1:
         return frequencies
     low, high = config.rope_low_freq_factor, config.rope_high_freq_factor
-    turns = config.rope_original_seq_len * frequencies / (2 * math.pi)
-    fast = ((turns - low) / (high - low)).clamp(0, 1)
+    if config.rope_type == "yarn":
+        first, last = max(math.floor(_pair(high, config)), 0), min(math.ceil(_pair(low, config)), width - 1)
+        pairs = torch.arange(width // 2, device=device).float()
+        fast = 1 - ((pairs - first) / ((last - first) or 0.001)).clamp(0, 1)
+    else:
+        turns = config.rope_original_seq_len * frequencies / (2 * math.pi)
+        fast = ((turns - low) / (high - low)).clamp(0, 1)
     return (1 - fast) * frequencies / config.rope_scaling + fast * frequencies
+
+
+def _pair(turns: float, config: LlamaConfig) -> float:
+    """The j whose rotation, not slowed, turns `turns` times over the original context."""
+    per_position = 2 * math.pi * turns / config.rope_original_seq_len
+    return -config.head_dim * math.log(per_position) / (2 * math.log(config.rope_theta))
 
 
 def rotation_table(config: LlamaConfig, device: torch.device) -> Tensor:
     """What `rotate` multiplies by, fp32 (max_seq_len, 2, head_dim): for a pair's angle a, (cos a, cos a) and
-    (-sin a, sin a)."""
+    (-sin a, sin a), times `attention_factor`."""
     positions = torch.arange(config.max_seq_len, device=device).float()
     angles = torch.outer(positions, rotary_frequencies(config, device))
-    turned = torch.polar(torch.ones_like(angles), angles)  # Meta's; on CPUs cos() and sin() round differently
+    lengths = torch.full_like(angles, config.attention_factor)
+    turned = torch.polar(lengths, angles)  # Meta's; on CPUs cos() and sin() round differently
     cos, sin = turned.real, turned.imag
     return torch.stack((torch.stack((cos, cos), -1), torch.stack((-sin, sin), -1)), 1).flatten(-2)
 

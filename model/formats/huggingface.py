@@ -1,5 +1,5 @@
 """Read and write Hugging Face's `LlamaForCausalLM`: config.json and safetensors, in one file or in shards.
-`*.bin` files are read too.
+`*.bin` files and Mistral's models are read too.
 
 Names differ, and the rows of q and k are permuted: Meta rotates adjacent pairs within a head, Hugging Face
 pairs half a head apart (docs/recipe.md §6). Its config.json is translated by huggingface_config.py. Nothing
@@ -64,11 +64,12 @@ def is_huggingface(folder: Path) -> bool:
 
 def open_huggingface(folder: Path) -> Weights:
     """The weights in `folder`. Raises FormatError if the config, or any name, shape or dtype, is wrong."""
-    config, tied = read_config(folder / "config.json")
+    config, tied, notes = read_config(folder / "config.json")
     files = _files(folder)
     names = {name: their_name(name) for name in parameter_shapes(config)}
     if tied:
         _tie(files, names)
+        notes.append("its output is tied to its embedding: two equal matrices here, which train separately")
     dtypes = set()
     for name, shape in parameter_shapes(config).items():
         files_name = names[name]
@@ -90,7 +91,7 @@ def open_huggingface(folder: Path) -> Weights:
         config,
         partial(_read, files, names, config),
         tokenizer=tokenizer_beside(folder),
-        tied=tied,
+        notes=tuple(notes),
         dtype=common_dtype(dtypes),
     )
 

@@ -38,6 +38,7 @@ CUT = {"wq": 0, "wk": 0, "wv": 0, "w1": 0, "w3": 0, "output": 0, "wo": 1, "w2": 
 # Llama 3.1's scaling, as in its code (`apply_scaling`, llama-models/models/llama3/model.py); params.json only
 # switches it on.
 SCALED = {
+    "rope_type": "llama3",
     "rope_scaling": 8.0,
     "rope_low_freq_factor": 1.0,
     "rope_high_freq_factor": 4.0,
@@ -87,7 +88,7 @@ def write_meta(
     if config.rope_scaling != 1 and any(getattr(config, key) != value for key, value in SCALED.items()):
         raise FormatError(
             f"model.rope_scaling={config.rope_scaling:g}: params.json only holds Llama 3.1's (its code has "
-            f"{', '.join(f'{key}={value:g}' for key, value in SCALED.items())}); use format=hf"
+            f"{', '.join(f'{key}={value}' for key, value in SCALED.items())}); use format=hf"
         )
     names = parameter_shapes(config)
     with written_whole(output) as folder:

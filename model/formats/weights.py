@@ -43,7 +43,7 @@ class Weights:
     read: Callable[[str], Tensor]  # a full tensor, on the CPU, by its name in Meta's checkpoints
     tokenizer: Path | None = None  # the SentencePiece model, or tokenizer.json, found with them
     step: int | None = None  # if from a Relama checkpoint
-    tied: bool = False  # the output was tied to the embedding: equal now, separate if trained
+    notes: tuple[str, ...] = ()  # what differs here from the model that was read, a line each
     tokenizer_fingerprint: str | None = None  # of the tokenizer that they were trained with, as recorded
     dtype: torch.dtype = torch.float32  # the smallest that holds every tensor without rounding
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch.distributed as dist
 from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
-from transformers import AutoModelForCausalLM, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 from transformers import LlamaConfig as TheirConfig
 
 from model.formats.huggingface import open_huggingface, write_huggingface
@@ -80,7 +81,7 @@ def test_a_model_that_transformers_saved_gives_its_logits(shape, version, tmp_pa
         path = tmp_path / "theirs" / "config.json"
         path.write_text(json.dumps(to_version_4(json.loads(path.read_text()))))
     opened = open_huggingface(tmp_path / "theirs")
-    assert opened.config.hidden_dim == model.config.hidden_dim and not opened.tied
+    assert opened.config.hidden_dim == model.config.hidden_dim and not opened.notes
     ours = filled(opened)
     with torch.no_grad():
         torch.testing.assert_close(ours(tokens()), theirs(tokens()).logits, rtol=1e-5, atol=1e-5)
@@ -94,6 +95,79 @@ def test_position_interpolation_keeps_its_name(tmp_path):
         json.dumps(config | {"rope_scaling": {"type": "linear", "factor": 1}})
     )
     assert open_huggingface(tmp_path / "hf").config == CONFIG
+
+
+def rotated(folder, rope: dict, **others) -> Weights:
+    """A model of transformers saved with these rotations, opened."""
+    shape: dict = dict(vocab_size=208, hidden_size=64, intermediate_size=192, num_hidden_layers=2)
+    torch.manual_seed(0)
+    config = TheirConfig(**shape, num_attention_heads=8, max_position_embeddings=256, rope_parameters=rope)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | others))
+    return open_huggingface(folder)
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        {},
+        {"attention_factor": 1.25},
+        {"mscale": 1.0, "mscale_all_dim": 0.5},
+        {"mscale": 1.0},
+        {"beta_fast": 8, "beta_slow": 2},
+        {"beta_fast": None, "attention_factor": None},
+        {"factor": 1.0, "mscale": 1.0, "mscale_all_dim": 0.5},
+    ],
+    ids=json.dumps,
+)
+def test_a_yarn_model_gives_the_logits_of_transformers(rope, tmp_path):
+    rope = {"factor": 8.0, "original_max_position_embeddings": 64} | rope
+    rope |= {"rope_type": "yarn", "rope_theta": 1e4}
+    ours = filled(rotated(tmp_path, rope))
+    theirs = LlamaForCausalLM.from_pretrained(tmp_path)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(tokens()), theirs(tokens()).logits, rtol=1e-5, atol=1e-5)
+    again = write(weights_of(ours), tmp_path / "again", "hf").config
+    assert again.attention_factor == ours.config.attention_factor
+    assert replace(again, rope_attention_factor=None) == replace(ours.config, rope_attention_factor=None)
+
+
+def test_dynamic_rotations_are_read_up_to_the_context_in_which_they_change_nothing(tmp_path):
+    opened = rotated(tmp_path, {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0})
+    ours, theirs = filled(opened), LlamaForCausalLM.from_pretrained(tmp_path)
+    drawn_tokens = torch.randint(0, 208, (1, 256), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(drawn_tokens), theirs(drawn_tokens).logits, rtol=1e-5, atol=1e-5)
+        with pytest.raises(ValueError, match=r"257 tokens: model\.max_seq_len is 256"):
+            ours(torch.zeros(1, 257, dtype=torch.int64))
+    assert [note.split(",")[0] for note in opened.notes] == [
+        "its dynamic rotations are LLaMA's up to 256 tokens"
+    ]
+
+
+@pytest.mark.parametrize(("window", "context"), [(None, 256), (512, 256), (256, 256), (32, 32)])
+def test_a_mistral_gives_the_logits_of_transformers_in_its_window(window, context, tmp_path):
+    config = MistralConfig(
+        vocab_size=208,
+        hidden_size=64,
+        intermediate_size=192,
+        num_hidden_layers=2,
+        num_attention_heads=8,
+        num_key_value_heads=2,
+        head_dim=16,
+        max_position_embeddings=256,
+        sliding_window=window,
+    )
+    torch.manual_seed(0)
+    theirs = MistralForCausalLM(config)
+    theirs.save_pretrained(tmp_path)
+    opened = open_huggingface(tmp_path)
+    assert opened.config.max_seq_len == context
+    read = torch.randint(0, 208, (2, context), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(filled(opened)(read), theirs(read).logits, rtol=1e-5, atol=1e-5)
+    assert [note.split(" of ")[0] for note in opened.notes] == ["its sliding window"][: context < 256]
 
 
 def tied_model() -> LlamaForCausalLM:
@@ -115,7 +189,9 @@ def test_a_tied_output_is_imported_as_a_second_matrix_with_the_same_logits_and_g
     theirs.save_pretrained(tmp_path / "tied")
     opened = open_huggingface(tmp_path / "tied")
     ours = filled(opened)
-    assert opened.tied
+    assert opened.notes == (
+        "its output is tied to its embedding: two equal matrices here, which train separately",
+    )
     torch.testing.assert_close(ours(tokens()), theirs(tokens()).logits, rtol=1e-5, atol=1e-5)
     inputs, labels = tokens()[:, :-1], tokens()[:, 1:]
     ours(inputs, labels).backward()
@@ -133,7 +209,7 @@ def test_a_tied_output_that_differs_from_its_embedding_is_refused(tmp_path):
     tensors = load_file(path)
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
     save_file(tensors, path)
-    assert open_huggingface(tmp_path / "tied").tied
+    assert open_huggingface(tmp_path / "tied").notes
     tensors["lm_head.weight"] += 1
     save_file(tensors, path)
     with pytest.raises(

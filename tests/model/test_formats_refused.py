@@ -17,6 +17,8 @@ from model.formats.weights import FormatError, Weights
 from model.llama import Llama, LlamaConfig
 from tests.support.formats import CONFIG, drawn, weights_of, write
 
+YARN = '"type":"yarn","factor":2,"original_max_position_embeddings":64'
+
 
 @pytest.fixture(scope="module")
 def model() -> Llama:
@@ -155,8 +157,8 @@ def damaged_huggingface(folder: Path, how: str) -> None:
         index["weight_map"][name] = files[1].name
         (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     else:
-        key, value = how.split("=")
-        (folder / "config.json").write_text(json.dumps(config | {key: json.loads(value)}))
+        values = {key: json.loads(value) for key, value in (line.split("=") for line in how.splitlines())}
+        (folder / "config.json").write_text(json.dumps(config | values))
 
 
 @pytest.mark.parametrize(
@@ -182,11 +184,19 @@ def damaged_huggingface(folder: Path, how: str) -> None:
         ('rope_scaling={"rope_type":"llama3"}', "factor=None: expected a number"),
         ('rope_scaling={"type":"linear"}', "factor=None: expected a number"),
         ('rope_scaling={"type":"linear","factor":0}', "model.rope_scaling=0.0: must be positive"),
-        ('rope_scaling={"type":"dynamic","factor":2}', "rotary embeddings of type 'dynamic'"),
-        ('rope_parameters={"rope_type":"yarn","factor":2}', "rotary embeddings of type 'yarn'"),
+        ('rope_scaling={"type":"longrope","factor":2}', "rotary embeddings of type 'longrope'"),
+        (
+            'rope_parameters={"rope_type":"yarn","factor":2}',
+            "original_max_position_embeddings=None: expected",
+        ),
+        ('rope_scaling={"type":"yarn"}', "factor=None: expected a number"),
+        (f'rope_scaling={{{YARN},"beta_fast":"x"}}', "beta_fast=x: expected a number"),
+        (f'rope_scaling={{{YARN},"mscale":"x","mscale_all_dim":1}}', "mscale=x: expected a number"),
+        (f'rope_scaling={{{YARN},"truncate":false}}', "truncate=false: expected YaRN's whole numbers"),
         ('rope_parameters={"rope_theta":"x"}', "rope_theta=x: expected a number"),
         ("rope_scaling=8", "rope_scaling=8: expected an object"),
-        ('model_type="mistral"', "model_type=mistral"),
+        ('model_type="qwen2"', "model_type=qwen2: expected llama, or mistral"),
+        ('model_type="mistral"\nsliding_window=0', "sliding_window=0: expected a positive integer"),
         ("tie_word_embeddings=true", "tie_word_embeddings=True"),
         ("attention_bias=true", "attention_bias=True"),
         ("mlp_bias=true", "mlp_bias=True"),

@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from transformers import LlamaConfig as TheirConfig
 from transformers import LlamaForCausalLM
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig, RMSNorm, rotate, rotation_table
+from model.llama import Llama, LlamaConfig, RMSNorm, rotary_frequencies, rotate, rotation_table
 from tests.support.narrow import present
-from tests.support.theirs import their_model, their_name, to_theirs
+from tests.support.theirs import their_model, their_name, their_rope, to_theirs
 
 CONFIG = LlamaConfig(
     dim=64, n_layers=3, n_heads=4, vocab_size=211, multiple_of=32, max_seq_len=48, norm_eps=1e-5
@@ -54,6 +56,13 @@ FAMILY = {
         "rope_original_seq_len": 24,
     },
     "linear": {"rope_scaling": 4.0, "rope_low_freq_factor": 8192.0, "rope_high_freq_factor": 16384.0},
+    "yarn": {  # the same, of more pairs
+        "n_heads": 2,
+        "rope_type": "yarn",
+        "rope_scaling": 4.0,
+        "rope_high_freq_factor": 16.0,
+        "rope_original_seq_len": 200,
+    },
     "wide heads": {"n_kv_heads": 2, "head_size": 24},
 }
 
@@ -163,6 +172,23 @@ def test_the_rotation_table_has_the_bits_of_metas(theta):
     assert torch.equal(sin[:, 1::2], expected.imag) and torch.equal(sin[:, 0::2], -expected.imag)
 
 
+@pytest.mark.parametrize("original", [1, 5, 24, 200, 4096, 10**7])
+@pytest.mark.parametrize("turns", [(0.5, 1.0), (1.0, 32.0), (30.0, 32.0), (1e3, 1e6)])
+@pytest.mark.parametrize(("theta", "heads", "factor"), [(1e4, 4, 16.0), (5e5, 1, 4.0), (20.0, 2, 0.5)])
+def test_yarns_rotations_are_those_of_transformers(original, turns, theta, heads, factor):
+    low, high = turns
+    shape: dict = dict(
+        rope_type="yarn", rope_scaling=factor, rope_low_freq_factor=low, rope_high_freq_factor=high
+    )
+    config = replace(CONFIG, n_heads=heads, rope_theta=theta, rope_original_seq_len=original, **shape)
+    theirs = TheirConfig(
+        hidden_size=config.dim, num_attention_heads=config.n_heads, rope_parameters=their_rope(config)
+    )
+    frequencies, attention_factor = ROPE_INIT_FUNCTIONS["yarn"](theirs, torch.device("cpu"))
+    torch.testing.assert_close(rotary_frequencies(config), frequencies, rtol=1e-5, atol=0)
+    assert config.attention_factor == pytest.approx(attention_factor, rel=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("head_dim", [32, 64, 128])  # LLaMA's heads are 128 wide
 def test_rotation_and_its_gradient_have_the_bits_of_complex_numbers(head_dim, dtype):
@@ -232,6 +258,17 @@ def test_the_rotation_table_survives_the_meta_device_and_casts():
         ({"rope_scaling": -8.0}, "model.rope_scaling=-8.0: must be positive"),
         ({"rope_high_freq_factor": 1.0}, "model.rope_high_freq_factor=1.0: must be finite, and above"),
         ({"rope_original_seq_len": 0}, "model.rope_original_seq_len=0: must be at least 1"),
+        ({"rope_type": "longrope"}, "model.rope_type=longrope: expected llama3 or yarn"),
+        ({"rope_type": "yarn", "rope_theta": 1.0}, "model.rope_theta=1.0: must be above 1 with"),
+        ({"rope_attention_factor": 2.0}, "model.rope_attention_factor=2.0: only for model.rope_type=yarn"),
+        (
+            {"rope_type": "yarn", "rope_scaling": 2.0, "rope_attention_factor": 0.0},
+            "model.rope_attention_factor=0.0: must be positive",
+        ),
+        (
+            {"rope_type": "yarn", "rope_attention_factor": 2.0},
+            "model.rope_attention_factor=2.0: only for model.rope_type=yarn with",
+        ),
     ],
     ids=json.dumps,
 )

@@ -16,6 +16,7 @@ CONFIG = LlamaConfig(
 )
 LLAMA_3 = replace(CONFIG, n_kv_heads=4, rope_theta=500000.0, multiple_of=32, ffn_dim_multiplier=1.3)
 SCALED = replace(LLAMA_3, rope_scaling=8.0)
+YARN: dict = dict(rope_type="yarn", rope_scaling=4.0, rope_high_freq_factor=32.0, rope_original_seq_len=512)
 FAMILY = {
     "llama": CONFIG,
     "llama 2 70b": replace(CONFIG, n_kv_heads=2, ffn_dim_multiplier=1.3, multiple_of=4096),
@@ -23,6 +24,8 @@ FAMILY = {
     "llama 3.1": SCALED,
     "llama 3.2": replace(SCALED, rope_scaling=32.0),
     "linear": replace(CONFIG, rope_scaling=4.0, rope_low_freq_factor=8192.0, rope_high_freq_factor=16384.0),
+    "yarn": replace(CONFIG, **YARN),
+    "yarn, its own factor": replace(CONFIG, **YARN, rope_attention_factor=1.5),
     "wide heads": replace(CONFIG, n_heads=4, n_kv_heads=2, head_size=24),
     "narrow feed-forward": replace(CONFIG, multiple_of=100, ffn_dim_multiplier=100 / 170),
 }

@@ -47,6 +47,16 @@ def to_theirs(name: str, tensor: torch.Tensor, head_dim: int) -> torch.Tensor:
 def their_rope(config: LlamaConfig) -> dict:
     if config.rope_scaling == 1:
         return {"rope_type": "default", "rope_theta": config.rope_theta}
+    if config.rope_type == "yarn":
+        return {
+            "rope_type": "yarn",
+            "rope_theta": config.rope_theta,
+            "factor": config.rope_scaling,
+            "beta_slow": config.rope_low_freq_factor,
+            "beta_fast": config.rope_high_freq_factor,
+            "original_max_position_embeddings": config.rope_original_seq_len,
+            "attention_factor": config.rope_attention_factor,
+        }
     if config.rope_low_freq_factor == config.rope_original_seq_len:  # every rotation is slow
         return {"rope_type": "linear", "rope_theta": config.rope_theta, "factor": config.rope_scaling}
     return {

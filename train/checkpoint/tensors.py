@@ -246,9 +246,7 @@ def refuse_other_shape(folder: Path | str, state: dict, model: LlamaConfig) -> N
 
 def _values(saved: LlamaConfig, model: LlamaConfig) -> str:
     """What to type to get the shape of `saved` instead of that of `model`."""
-    unused = ["vocab_size", "max_seq_len"]
-    if saved.rope_scaling == 1:
-        unused += ["rope_low_freq_factor", "rope_high_freq_factor", "rope_original_seq_len"]
+    unused = ["vocab_size", "max_seq_len", *_unused(saved)]
     values, ours = asdict(saved), asdict(model)
     found = [
         f"model.{key}={'null' if value is None else value}"
@@ -266,10 +264,16 @@ def _compared(model: LlamaConfig) -> dict:
     """What two models must share to share weights. Different keys can give the same hidden dim or heads."""
     values = asdict(model) | {"n_kv_heads": model.kv_heads, "head_size": model.head_dim}
     values |= {"hidden_dim (multiple_of, ffn_dim_multiplier)": model.hidden_dim}
-    unused = ["max_seq_len", "multiple_of", "ffn_dim_multiplier"]
-    if model.rope_scaling == 1:
-        unused += ["rope_low_freq_factor", "rope_high_freq_factor", "rope_original_seq_len"]
+    values |= {"rope_attention_factor": model.attention_factor}
+    unused = ["max_seq_len", "multiple_of", "ffn_dim_multiplier", *_unused(model)]
     return {key: None if key in unused else value for key, value in values.items()}
+
+
+def _unused(model: LlamaConfig) -> list[str]:
+    """The keys of rotations that change nothing in a model without scaling."""
+    if model.rope_scaling != 1:
+        return []
+    return ["rope_type", "rope_low_freq_factor", "rope_high_freq_factor", "rope_original_seq_len"]
 
 
 def _cause(error: BaseException) -> str:

@@ -54,8 +54,8 @@ def run(argv: list[str]) -> None:
         save_weights(checkpoints, shapes, lambda name: _tensor(weights, name, shapes[name]), state)
         for name, file in tokenizer_files(tokenizer.path).items():
             (folder / name).write_bytes(file.read_bytes())
-    if weights.tied:
-        print("its output is tied to its embedding: imported as two equal matrices, which train separately")
+    for note in weights.notes:
+        print(note)
     if surplus := weights.config.vocab_size - shape.vocab_size:
         print(
             f"its vocabulary of {weights.config.vocab_size:,} has {surplus:,} pieces that "
