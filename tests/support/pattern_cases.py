@@ -26,13 +26,13 @@ _CANDIDATES = "ax1 \n\t-<>{}\\.,;:\"'()[]/*#=&|_%$A!?+~^@`0é—"
 # Modules that make patterns of escaped names from a text, each an alternation without repetition, or compile
 # in a function what other lines name.
 MADE_WHILE_RUNNING = {
-    "data.sources.arxiv.families",
     "data.sources.arxiv.latex.audiences",
-    "data.sources.arxiv.latex.calls",
+    "data.sources.arxiv.latex.definitions.names",
     "data.sources.arxiv.latex.comments",
     "data.sources.arxiv.latex.inputs",
     "data.sources.arxiv.latex.marks",
     "data.sources.arxiv.latex.syntax",
+    "data.sources.arxiv.loops",
     "data.sources.books.gutenberg",
     "data.sources.github.quality",
     "data.sources.files.normal_form",

@@ -12,8 +12,8 @@ import re
 from data.sources.arxiv.latex.macros import PROTECTED
 from data.sources.arxiv.latex.syntax import Arguments
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim
+from data.sources.arxiv.loops import LOOPS, MOST, items_of, turns
 
-_ITEMS = 200  # most items of a loop
 _LIST = 20_000  # most characters of a loop's list
 _LONGEST = 400  # most characters of a name
 _NESTED = 4  # nesting of calls: a loop calls a macro that calls another
@@ -33,6 +33,14 @@ _MADE = re.compile(
     r"(?:\\expandafter\s*+)?(?P<group>\{\s*+)?"
     rf"\\csname\s*+(?P<name>{_NAME})\s*+\\endcsname[ \t]*+(?(group)\}})"
 )
+_CALLED = re.compile(
+    r"\s*+\\(?P<word>[A-Za-z@]++)\s*+(?:\\expandafter\s*+)?(?:(?P<group>\{\s*+)?"
+    rf"\\csname\s*+(?P<name>{_NAME})\s*+\\endcsname[ \t]*+(?(group)\}})|\\(?P<named>[A-Za-z@]++)[ \t]*+)?+"
+)
+_COMPUTED = re.compile(
+    rf"\\csname\s*+({_NAME})\s*+\\endcsname(?![A-Za-z@])[ \t]*+"
+    rf"|\\(?:csuse|@nameuse)\s*+\{{\s*+({_NAME})\s*+\}}"
+)
 _CSNAME_END = re.compile(rf"\s*+({_NAME})\s*+\\endcsname(?![A-Za-z@])[ \t]*+")
 _NAME_AT_END = re.compile(r"\\[A-Za-z]+\Z")
 _BRACED_NAME = re.compile(rf"\s*+\{{\s*+({_NAME})\s*+\}}")
@@ -47,16 +55,17 @@ _ENDLESS = re.compile(  # \def\name#1{\ifx\stop#1\else … \expandafter\name\fi}
 )
 _PARAMETER = re.compile(r"(\\[A-Za-z@]++)?(##|#[1-9])")
 _PROGRAMS = re.compile(
-    r"\\(?:expandafter|noexpand|csname|endcsname|csg?def|csuse|if[a-z]*|else|fi|[ex]def|begingroup|endgroup)(?![A-Za-z@])"
+    r"\\(?:expandafter|noexpand|csname|endcsname|csg?def|csuse|if(?!thenelse|blank|str|bool|toggle)[a-z]*"
+    r"|else|fi|begingroup|endgroup)(?![A-Za-z@])"
+    r"|\\[ex]def(?![A-Za-z@])(?!\s*+\\[A-Za-z]++\s*+\{[^\\{}]*+\})"
     r"|\\[A-Za-z]*@"
 )
 _ENVIRONMENT = re.compile(r"[ \t]*+\{([A-Za-z]*\*?)\}")
 _NOEXPAND = re.compile(r"\\noexpand\s*+(?=\\)")
-_FOR = re.compile(r"\s*+\\([A-Za-z@]++)\s*+:=([^\\{}]{1,2000}?)\\do(?![A-Za-z@])")
-_FOREACH = re.compile(r"\s*+\\([A-Za-z@]++)\s+in\s*+\{([^\\{}]{1,2000})\}")
-_RANGE = re.compile(r"([A-Za-z]),\s*\.\.\.\s*,\s*([A-Za-z])")
 _AT_ONCE = {"edef": "def", "xdef": "gdef"}  # these expand their values at once, others when used
-_DEFS = frozenset({"def", "gdef", "newcommand", "renewcommand", "providecommand", "DeclareRobustCommand"})
+_DEFS = frozenset(
+    {"def", "gdef", "edef", "xdef", "newcommand", "renewcommand", "providecommand", "DeclareRobustCommand"}
+)
 _DOCUMENTS = re.compile(_DOCUMENT)
 
 
@@ -71,6 +80,7 @@ class _Writer:
         self._arguments = Arguments()
         self._definers: dict[str, tuple[int, str]] = {}  # macros that define others: arguments and body
         self._endless: dict[str, tuple[str, str]] = {}  # loops over tokens: name at their end, and body
+        self._values: dict[str, str] = {}  # of macros without arguments
         self._names: dict[str, str] = {}  # for computed names with characters other than letters
         self._taken = set(_WORD.findall(text))
         self._unclosed: set[str] = set()  # verbatim environments that no longer end
@@ -91,6 +101,9 @@ class _Writer:
                 start = position
             elif mark[1] in _DEFS or _DOCUMENTS.fullmatch(mark[1]):
                 position = self._note(mark[1], text, mark.end())
+                if depth and "\\" in text[mark.end() : position]:
+                    out += [text[start : mark.end()], self._with_names(text[mark.end() : position])]
+                    start = position
             else:
                 position = self._verbatim_end(mark[1], text, mark.end())
         return "".join(out) + text[start:]
@@ -120,6 +133,8 @@ class _Writer:
         self._endless.pop(name, None)
         body = text[found.end() + 1 : end - 1]
         endless = _ENDLESS.fullmatch(body)
+        if not (found[3] or found[4] or "\\" in body):
+            self._values[name] = body
         n_arguments = found[3].count("m") if is_document else int(found[3] or len(found[4] or "") // 2)
         if n_arguments == 1 and endless and endless["name"] == name:
             self._endless[name] = endless["stop"], endless["body"]
@@ -131,8 +146,10 @@ class _Writer:
         """What the command here defines, written out, and the command's end; None to leave it as it is."""
         if word == "expandafter":
             made = _MADE.match(text, position)
-            word = _AT_ONCE.get(made["word"], made["word"]) if made else ""
-            return (f"\\{word}\\{self._new(made['name'])}", made.end()) if made else None
+            if made is None:
+                return self._made_first(text, position, depth)
+            word = _AT_ONCE.get(made["word"], made["word"])
+            return f"\\{word}\\{self._new(made['name'])}", made.end()
         if word in ("@namedef", "csdef", "csgdef"):
             named = _BRACED_NAME.match(text, position)
             defined = f"\\{'g' * (word == 'csgdef')}def"
@@ -141,12 +158,12 @@ class _Writer:
             named = (
                 (_CSNAME_END if word == "csname" else _BRACED_NAME).match(text, position) if depth else None
             )
-            known = self._names.get(named[1], named[1] * _is_word(named[1])) if named else ""
+            known = self._known(named[1]) if named else ""
             return (f"\\{known}", named.end()) if named and known else None
         call = self._call(word, text, position) if depth < _NESTED else None
         bodies, end = call or ([], position)
         self._left -= sum(map(len, bodies))
-        if not 0 < len(bodies) <= _ITEMS or self._left < 0:
+        if not 0 < len(bodies) <= MOST or self._left < 0:
             return None
         bodies = [_NOEXPAND.sub("", body) for body in bodies]
         values = [self.read(body, depth + 1) for body in bodies]
@@ -154,6 +171,35 @@ class _Writer:
             if _PROGRAMS.search(value) or (value == body and not _DEFINES.search(value)):
                 return None
         return "".join(values), end
+
+    def _made_first(self, text: str, position: int, depth: int) -> tuple[str, int] | None:
+        r"""As `_made`, for \expandafter before a macro that defines others: its first argument is a name."""
+        called = _CALLED.match(text, position)
+        if called is None or called["word"] not in self._definers:
+            return None
+        end = called.end()
+        if called["name"]:
+            first = f"{{\\{self._new(called['name'])}}}"
+        elif called["named"] in self._values:
+            first = f"{{{self._values[called['named']]}}}"
+        else:
+            first, end = "", called.end("word")
+        made = self._made(called["word"], first + text[end : end + _LIST], 0, depth)
+        return (made[0], end + made[1] - len(first)) if made and made[1] >= len(first) else None
+
+    def _with_names(self, definition: str) -> str:
+        """A definition with names in place of what computes them."""
+
+        def put(mark: re.Match) -> str:
+            known = self._known(mark[1] or mark[2])
+            return (
+                f"\\{known}" + " " * definition[mark.end() : mark.end() + 1].isalpha() if known else mark[0]
+            )
+
+        return _COMPUTED.sub(put, definition)
+
+    def _known(self, name: str) -> str:
+        return self._names.get(name, name * _is_word(name))
 
     def _new(self, name: str) -> str:
         """The name to define for a computed one: only letters, whatever characters that has."""
@@ -184,20 +230,16 @@ class _Writer:
             known = self._definers.get(handler[0].strip().lstrip("\\")) if handler else None
             if known is None or listed is None or known[0] != 1:
                 return None
-            return [_filled(known[1], item) for item in _items(listed[0])], listed[1]
-        if word not in ("@for", "@tfor", "foreach"):
-            return None
-        found = (_FOREACH if word == "foreach" else _FOR).match(text, position)
-        body = self._arguments.argument(text, found.end()) if found else None
-        if found is None or body is None or not _ANY.search(body[0]):
-            return None
-        variable = re.compile(rf"(\\[A-Za-z@]++)?(\\{found[1]})(?![A-Za-z@])[ \t]*")
-        items = self._all_tokens(found[2]) if word == "@tfor" else _items(found[2])
-        return [_filled(body[0], item, parameter=variable) for item in items], body[1]
+            return [_filled(known[1], item) for item in items_of(listed[0])], listed[1]
+        found = turns(word, text, position, self._values, self._arguments) if word in LOOPS else None
+        defines = found and (
+            _ANY.search(found[0][0]) or self._definers.keys() & {*_WORD.findall(found[0][0])}
+        )
+        return found if defines else None
 
     def _all_tokens(self, text: str) -> list[str]:
         """The tokens or groups of a list; none if it has anything else, or too many for a loop."""
-        items, end = self._tokens(text, 0, _ITEMS)
+        items, end = self._tokens(text, 0, MOST)
         return [] if text[end:].strip() else items
 
     def _tokens(self, text: str, position: int, n_items: int) -> tuple[list[str], int]:
@@ -225,12 +267,3 @@ def _filled(body: str, *arguments: str, parameter: re.Pattern = _PARAMETER) -> s
         return before + " " * (before != "" and argument[:1].isalpha()) + argument
 
     return parameter.sub(put, body)
-
-
-def _items(listed: str) -> list[str]:
-    """The items of a comma-separated list; `A,...,Z` stands for all letters from A to Z."""
-
-    def letters(found: re.Match) -> str:
-        return ",".join(map(chr, range(ord(found[1]), ord(found[2]) + 1))) or found[0]
-
-    return [item.strip() for item in _RANGE.sub(letters, listed).split(",") if item.strip()]

@@ -39,7 +39,7 @@ def call_arguments(
         return _signed(parameters.signature, text, position, read)
     arguments = []
     if parameters.default is not None:
-        option = read.option(text, position)
+        option = read.unbraced_option(text, position)
         value, position = option or (parameters.default, position)
         arguments.append(value)
     while len(arguments) < parameters.count:
@@ -72,8 +72,9 @@ def _signed(
             found = ("*", position + 1) if text.startswith(kind[1], position) else ("", position)
         elif kind[1:]:
             found = read.between(kind[1], kind[2], text, position)
+            found = (read.unbraced(found[0]), found[1]) if found else None
         else:
-            found = read.option(text, position)
+            found = read.unbraced_option(text, position)
             if found and kind == "U" and not found[0].strip():
                 found, position = None, found[1]
         if found is None:
@@ -177,9 +178,7 @@ def _delimited(
         if found is None:
             return None
         argument, position = found
-        if delimiter and argument[:1] == "{" and read.group_end(argument, 0) == len(argument):
-            argument = argument[1:-1]
-        arguments.append(argument)
+        arguments.append(read.unbraced(argument) if delimiter else argument)
     return arguments, position
 
 

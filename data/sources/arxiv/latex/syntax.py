@@ -68,6 +68,16 @@ class Arguments:
             return None
         return self._ended(_BRACKETS, "]", text, opening + 1)
 
+    def unbraced_option(self, text: str, position: int) -> tuple[str, int] | None:
+        """As `option`, for a macro: braces around all of a delimited argument are not part of it."""
+        found = self.option(text, position)
+        return (self.unbraced(found[0]), found[1]) if found else None
+
+    def unbraced(self, argument: str) -> str:
+        """A delimited argument without the braces around all of it (The TeXbook, chapter 20)."""
+        is_group = argument[:1] == "{" and self.group_end(argument, 0) == len(argument)
+        return argument[1:-1] if is_group else argument
+
     def between(self, opening: str, closing: str, text: str, position: int) -> tuple[str, int] | None:
         """The argument here between two characters, and its end; it may contain further pairs of these."""
         start = blanks_end(text, position)

@@ -31,6 +31,8 @@ FORMS = {
     "\\@for": ATS % r"\@for\x:=LISTED\do{\expandafter\edef\csname b\x\endcsname{\noexpand\mathbf{\x}}}",
     "\\@tfor": ATS % r"\@tfor\x:=ITEMS\do{\@namedef{b\x}{\mathbf{\x}}}",
     "\\foreach": r"\foreach \x in {LISTED}{\expandafter\xdef\csname b\x\endcsname{\noexpand\mathbf{\x}}}",
+    "\\@for over a macro": r"\def\one#1{MAKES}\def\listed{LISTED}"
+    + ATS % r"\@for\x:=\listed\do{\expandafter\one\x}",
     "calls": r"\newcommand{\one}[1]{\expandafter\newcommand\expandafter{\csname b#1\endcsname}{\mathbf{#1}}}"
     r"CALLS",
 }
@@ -87,6 +89,39 @@ def test_a_loop_defines_what_its_turns_define(form, letters):
             r"Of 71.5\,\% and 9.",
         ),
         (r"\csdef{k.1}{one}\newcommand\k[1]{\csuse{k.#1}}", r"\k{1}, \k{1} x", r"one, one x"),
+        # counters
+        (
+            r"\newcounter{n}\loop\stepcounter{n}\expandafter\edef\csname b\Alph{n}\endcsname"
+            r"{\noexpand\mathbf{\Alph{n}}}\ifnum\value{n}<26\repeat",
+            r"$\bA\bZ\ba$",
+            r"$\mathbf{A}\mathbf{Z}\ba$",
+        ),
+        (
+            r"\newcount\n\n=2\loop\expandafter\gdef\csname v\@alph\n\endcsname{\vec v_{\number\n}}"
+            r"\advance\n by 1 \ifnum\n<5 \repeat",
+            r"$\va\vb\vd\ve$",
+            r"$\va\vec v_{2}\vec v_{4}\ve$",
+        ),
+        (
+            r"\newcommand\one[1]{\csdef{b#1}{\mathbb{#1}}}\forloop{n}{1}{\value{n} < 4}"
+            r"{\edef\letter{\Alph{n}}\expandafter\one\letter}",
+            r"$\bA\bC\bD$",
+            r"$\mathbb{A}\mathbb{C}\bD$",
+        ),
+        # by an author's own command for definitions; values that test their arguments
+        (
+            r"\newcommand{\new}[2]{\newcommand{#1}{\ensuremath{#2}}}"
+            r"\newcommand{\logic}[2]{\expandafter\new\csname is#1\endcsname{\mathsf{#2}}"
+            r"\expandafter\new\csname mod#1\endcsname{M_\csname is#1\endcsname}}\logic{K}{K4}",
+            r"\isK, \modK",
+            r"\ensuremath{\mathsf{K4}}, \ensuremath{M_\ensuremath{\mathsf{K4}}}",
+        ),
+        (
+            r"\newcommand{\op}[1]{\expandafter\newcommand\csname of#1\endcsname[1][]"
+            r"{#1\ifthenelse{\isempty{##1}}{}{(##1)}}}\op{Dom}",
+            r"$\ofDom, \ofDom[x]$",
+            r"$Dom, Dom(x)$",
+        ),
         # a macro that only calls others
         (
             r"\newcommand\one[1]{\csdef{b#1}{B}}\newcommand\both[1]{\one{#1}\csdef{c#1}{C}}\both{x}",
@@ -110,6 +145,7 @@ def test_definitions_by_computed_names_are_expanded(preamble, text, shown):
         (r"\newcommand{\ask}[1]{\expandafter\ifx\csname k#1\endcsname\relax a\else b\fi}", r"See \ask{x}."),
         (r"\newcommand{\one}[2]{\expandafter\def\csname b#1\endcsname{#2}}", r"See \one{\x}{y} and \bx."),
         (r"\newcommand{\one}[2][x]{\expandafter\def\csname b#1\endcsname{#2}}", r"See \one{y} and \bx."),
+        (r"\def\one#1{\expandafter\def\csname b#1\endcsname{}}", r"See \expandafter\one\x y."),
         (r"\def\each#1{\ifx\each#1\else\expandafter\each\fi}", r"See \each AB\each."),
         (EACH, r"See \each " + "A" * 300 + r"\each."),  # no part of a loop is lost
         (EACH, r"See \each AB$\each."),
@@ -131,6 +167,9 @@ def test_time_and_growth_are_bounded():
         r"\begin{verbatim}",
         r"\newcommand\a[1]{\csdef{b#1}{}}",
         r"\one{\one{",
+        r"\loop\advance\n by 1 \ifnum\n<200 ",
+        r"\newcount\n\loop\csdef{x}{}\advance\n by 1 \ifnum\n<9 \repeat",
+        r"\expandafter\each",
     ):
         small, large = (partial(written_out, starts + unit * size) for size in (2_000, 8_000))
         assert not takes_over(8, large, small), unit

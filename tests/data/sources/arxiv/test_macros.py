@@ -18,7 +18,7 @@ def expanded(text: str) -> str:
         ("\\newcommand*{\\R}[0]{r}\\R", "r"),
         ("\\newcommand{\\pair}[2]{(#1, #2)}\\pair{a}{b}\\pair ab\\pair{a} \\c", "(a, b)(a, b)(a, \\c)"),
         ("\\newcommand{\\norm}[2][2]{\\|#2\\|_{#1}}\\norm{x}\\norm[p]{x}", "\\|x\\|_{2}\\|x\\|_{p}"),
-        ("\\newcommand{\\o}[1][a{]}b]{<#1>}\\o[{]}] \\o", "<{]}> <a{]}b>"),
+        ("\\newcommand{\\o}[1][a{]}b]{<#1>}\\o[{]}] \\o", "<]> <a{]}b>"),
         ("\\newcommand{\\no}{\\#1}\\newcommand{\\row}[2]{#1\\\\#2}\\no; \\row{a}{b}", "\\#1; a\\\\b"),
         ("\\renewcommand{\\vec}[1]{\\mathbf{#1}}\\vec{a}\\vec b", "\\mathbf{a}\\mathbf{b}"),
         ("\\providecommand{\\a}{1}\\providecommand{\\a}{2}\\a", "1"),

@@ -32,12 +32,17 @@ def paper(preamble: str, text: str) -> str:
         (r"\def\b#1{\IfBooleanTF{#1}{x}{y}}", r"\b{z}.", r"\b{z}."),
         # Arguments in other signs than brackets, further marks than the star, defaults that show arguments.
         (r"\NewDocumentCommand\at{m D(){0} t+}{#1 at #2\IfBooleanT{#3}{ and later}}",
-         r"\at{a}, \at{b}(f(1)), \at{c}({)})+.", "a at 0, b at f(1), c at {)} and later."),
+         r"\at{a}, \at{b}(f(1)), \at{c}({)})+.", "a at 0, b at f(1), c at ) and later."),
         (r"\DeclareExpandableDocumentCommand{\of}{r<> d||}{#1\IfValueT{#2}{ or #2}}",
          r"\of<x>, \of<y<z>>|w|, \of{x}.", r"x, y<z> or w, \of{x}."),
         (r"\NewDocumentCommand{\pair}{m O{#1}}{#1 and #2}", r"\pair{x}; \pair{x}[y].", "x and x; x and y."),
         (r"\NewDocumentCommand{\row}{m O{a\\#1 \#1}}{#2}", r"\row{x}.", r"a\\x \#1."),
         (r"\NewDocumentCommand{\p}{>{\TrimSpaces}m}{<#1>}", r"\p{ x }.", r"\p{ x }."),
+        # Braces around all of an optional argument or its default are not part of it.
+        (r"\newcommand{\who}[1][{}]{all\ifthenelse{\isempty{#1}}{}{ of #1}}",
+         r"\who, \who[{}], \who[x], \who[{[a]}].", "all, all, all of x, all of [a]."),
+        (r"\newcommand{\key}[1][{[k]}]{#1}\NewDocumentCommand{\in}{o}{#1}", r"\key, \key[a{b}], \in[{x]}].",
+         "[k], a{b}, x]."),
         # Optional groups, and arguments after marks in any order.
         (r"\NewDocumentCommand{\E}{m g}{E(#1\IfValueT{#2}{|#2})}\NewDocumentCommand\q{G{all}}{[#1]}",
          r"$\E{x}\E x{y}\q\q{z}$.", r"$E(x)E(x|y)[all][z]$."),

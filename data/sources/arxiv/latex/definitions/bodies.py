@@ -20,6 +20,7 @@ from data.sources.arxiv.latex.definitions.kinds import (
 )
 from data.sources.arxiv.latex.definitions.lookahead import PEEKS
 from data.sources.arxiv.latex.definitions.romans import with_romans
+from data.sources.arxiv.latex.definitions.styles import in_text_style
 from data.sources.arxiv.latex.syntax import WORD, Arguments, append
 
 DONE = "\0"  # marks a name in a value that must not be expanded again; TeX ignores it
@@ -47,6 +48,7 @@ _ONE_DOT = re.compile(r"\s*+\\futurelet\s*+\\[A-Za-z@]++\s*+\\@[A-Za-z@]*dot[A-Z
 _NEXT_DOT = re.compile(r"\\@ifnextchar\s*+(?:\{\.\}|\.)")
 _LAST_WORD = re.compile(r"\\([A-Za-z]+)\s*\Z")
 _CONTROL_SPACE = re.compile(r"(?<!\\)\\\Z")  # its space was stripped
+_TEXT = re.compile(r"\\(?:text|mbox|hbox)\s*+(\{[^{}]*+(?:\{[^{}]*+\}[^{}]*+)*+\})")  # text in a formula too
 _BRANCHING = re.compile(r"\\(if[A-Za-z]*|else|or|fi)(?![A-Za-z])")
 _DECIDABLE = re.compile(  # tests of an argument, or of whether a name is defined
     r"\\ifx\s*+(?:(&|!|\*|\\\\)#[1-9]\1|\\@?undefined\s*+\\[A-Za-z]+|\\[A-Za-z]+\s*+\\(?:undefined|empty)(?![A-Za-z@]))"
@@ -84,6 +86,8 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     spaced = _XSPACE.search(body) is not None
     if spaced:
         body = _XSPACE.sub("", body)
+    if "\\mathchoice" in body or "\\mathpalette" in body:
+        body = in_text_style(body)
     if not known.may_input and _INPUTS.search(body):
         return None
     asks = ASKS.search(body) is not None
@@ -200,15 +204,19 @@ def _in_either_mode(body: str, arguments: int) -> str | None:
     r"""A body that asks once for \ifmmode, for formulas and text alike; None if there is no such body.
 
     Without arguments, the formula serves both, as in `\ifmmode {\rm km} \else km\fi`. An argument may be
-    text and not a formula, so with arguments, both branches must show the same formula.
+    text and not a formula, so with arguments, both branches must show the same: `$#1$` for a formula `#1`,
+    or `#1` for `\text{#1}`.
     """
     before, _, rest = body.partition("\\ifmmode")
     branches, _, after = rest.partition("\\fi")
     formula, _, other = (_CONTROL_SPACE.sub("\\\\ ", part.strip()) for part in branches.partition("\\else"))
     if not formula or not other or "$" in before + formula + after or _MESSAGE.search(formula):
         return None
+    before = "" if before.strip() == "\\relax" else before.lstrip()
+    text = _TEXT.fullmatch(formula)
+    if text is not None and other in (text[1], text[1][1:-1].strip()):
+        return before + formula + after.lstrip()
     is_same = len(other) > 1 and other[0] == other[-1] == "$" and other[1:-1].strip() == formula
     if arguments and not is_same:
         return None
-    before = "" if before.strip() == "\\relax" else before.lstrip()
     return f"{before}\\ensuremath{{{formula}}}{after.lstrip()}"

@@ -101,7 +101,7 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
         signature, default = _of_xargs(count, defaults or ""), None
     elif word in _TWO_OPTIONS:
         count, first, position = _count(text, position, read)
-        second, position = read.option(text, position) or ("", position)
+        second, position = read.unbraced_option(text, position) or ("", position)
         signature = [("O", first or ""), ("O", second), *[("m", "")] * (count - 2)][:count]
         default = None
     elif word in _COMMANDS:
@@ -151,7 +151,7 @@ def _count(text: str, position: int, read: Arguments) -> tuple[int, str | None, 
     count = _COUNT.match(text, position)
     if count is None:
         return 0, None, position
-    default, position = read.option(text, count.end()) or (None, count.end())
+    default, position = read.unbraced_option(text, count.end()) or (None, count.end())
     return int(count[1]), default, position
 
 
