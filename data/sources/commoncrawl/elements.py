@@ -6,7 +6,7 @@ from typing import cast
 from resiliparse.parse.html import HTMLTree
 from resiliparse.parse.html.node import ElementNode
 
-_LINKS = "a, select, script"
+_LINKS = "a[href], select, script"  # <a> without a target is no link, and often never closed
 
 
 def select(element: ElementNode, selector: str) -> Sequence[ElementNode]:

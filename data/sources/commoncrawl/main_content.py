@@ -34,6 +34,7 @@ from data.sources.commoncrawl.scan import (
     LISTS,
     LONE_SIGN,
     LOWERED,
+    NAMED_ANCHOR,
     NAMED_HEADING,
     NUMBERED,
     PAGE_END,
@@ -57,6 +58,10 @@ _NUMBERED_LISTS = "ol[start]"
 _MOST_ITEMS = 1000  # most items added to a page's lists
 _MAY_NAME_HEADINGS = re.compile(r"<[hH][1-6]\s[^>]{0,1000}?\b[iI][dD]\s*=")  # cheaper to look for
 _NAMED_HEADINGS = "h1[id], h2[id], h3[id], h4[id], h5[id], h6[id]"  # the ids are the headings' own words
+# An anchor is no link, and often never closed (<a id="x"/>): it is closed at once, before its text.
+_ANCHOR = re.compile(
+    r"<a\s+(?:name|id)=(?![^<>]*\b(?:href|class|onclick)\b)[^<>]*+>", re.IGNORECASE | re.ASCII
+)
 _COMMENTS = ", ".join(
     f'[{name}*="{word}" i]' for name in ("class", "id") for word in ("comment", "repl", "meta")
 )
@@ -94,6 +99,8 @@ def _is_kept(sign: str) -> bool:
 
 
 def _extract(html: str, facts: Facts) -> tuple[str, str]:
+    if facts.features & NAMED_ANCHOR:
+        html = _ANCHOR.sub(r"\g<0></a>", html)
     tree = HTMLTree.parse(html)
     title, body = tree.title or "", tree.body
     if body is None:

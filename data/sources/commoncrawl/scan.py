@@ -11,14 +11,25 @@ from typing import NamedTuple
 try:
     import data.sources.commoncrawl.native as native
 
-    if getattr(native, "VERSION", 1) != 5:
+    if getattr(native, "VERSION", 1) != 6:
         raise ImportError("compiled from older sources; `make install` compiles it again")
 except ImportError:  # not compiled: there was no C compiler when Relama was installed
     native = None
 
-FORMULA, TIME, RAISED, LOWERED, NAMED_HEADING, FORUM, SHOWN, ANCHOR, LISTS, PAGE_END, NUMBERED = (
-    1 << bit for bit in range(11)
-)
+(
+    FORMULA,
+    TIME,
+    RAISED,
+    LOWERED,
+    NAMED_HEADING,
+    FORUM,
+    SHOWN,
+    ANCHOR,
+    LISTS,
+    PAGE_END,
+    NUMBERED,
+    NAMED_ANCHOR,
+) = (1 << bit for bit in range(12))
 UNKNOWN = 1 << 62
 PAGE_ENDS = ("footer", "aside", "nav")
 # resiliparse drops a text of one character that takes three bytes, as if it were a bullet: 1990</b>–<b>2000.
@@ -89,7 +100,7 @@ def _scan(html: str) -> Facts:
     values = {*_CLASS.findall(html), *_ID.findall(html)}
     words = {*" ".join([value.strip("\"'") for value in values]).split()}
     names = [word for word in words if word[:2].lower() in _PAIRS or not word[:2].isascii()]
-    features = FORMULA | TIME | RAISED | LOWERED | NAMED_HEADING | SHOWN | ANCHOR | LISTS
+    features = FORMULA | TIME | RAISED | LOWERED | NAMED_HEADING | SHOWN | ANCHOR | LISTS | NAMED_ANCHOR
     if "osts:" in html or "Beiträge:" in html:
         features |= FORUM
     if any([f"<{end}" in html for end in PAGE_ENDS]):

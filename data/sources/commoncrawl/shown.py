@@ -46,6 +46,7 @@ def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts, html: str) -
         for link in select(body, _SELF_LINKS):
             if text_of(link).strip() in _ANCHORS:
                 link.set_attribute("hidden", "")
+                _forget_name(link)
     if not EMOJI.isdisjoint(facts.names):
         for picture in select(body, "img.emoji, img.wp-smiley"):
             sign = (picture.getattr("alt") or "").strip()
@@ -58,6 +59,14 @@ def _is_line(element: ElementNode) -> bool:
     style = element.getattr("style") or ""
     is_initial = len(text_of(element).strip()) <= _INITIAL and _FLOAT.search(style) is not None
     return _BLOCK.search(style) is not None and not is_initial
+
+
+def _forget_name(link: ElementNode) -> None:
+    """Take a section's id away if its heading links to it: it is made of the heading's words (Sphinx)."""
+    heading = link.closest("h1, h2, h3, h4, h5, h6")
+    section = heading.parent_element if heading is not None else None
+    if section is not None and section.id and (link.getattr("href") or "").endswith(f"#{section.id}"):
+        section.remove_attribute("id")
 
 
 def _quote(tree: HTMLTree, body: ElementNode) -> None:

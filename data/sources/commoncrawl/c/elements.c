@@ -13,7 +13,7 @@ typedef struct {
 
 /* By name. */
 static const Kind kinds[] = {
-    {"a", INLINE | LINKED}, {"abbr", INLINE}, {"area", EMPTY}, {"article", NO_BOX | ROOT}, {"b", INLINE},
+    {"a", INLINE}, {"abbr", INLINE}, {"area", EMPTY}, {"article", NO_BOX | ROOT}, {"b", INLINE},
     {"base", EMPTY}, {"basefont", EMPTY}, {"bgsound", EMPTY}, {"big", INLINE}, {"br", EMPTY}, {"button", DARK},
     {"cite", INLINE}, {"code", INLINE}, {"col", EMPTY}, {"em", INLINE}, {"embed", EMPTY}, {"font", INLINE},
     {"form", FORM}, {"frame", EMPTY}, {"h1", NO_BOX}, {"h2", NO_BOX}, {"h3", NO_BOX}, {"h4", NO_BOX},
@@ -122,6 +122,7 @@ static const byte *read_tag(const byte *at, const byte *end, Element *element) {
         if (is_id) element->id = value, element->n_id = (uint32_t)(close - value);
         if ((is_class || is_id) && memmem(value, (size_t)(close - value), KELVIN, 3)) return NULL;
         if (is_name(name, n, "hidden")) element->flags |= HAS_HIDDEN;
+        if (is_name(name, n, "href") && is_name(element->name, element->n_name, "a")) element->flags |= LINKED;
         if (is_name(name, n, "role") && holds(value, close, "main")) element->flags |= ROOT;
         at = close + 1;
     }

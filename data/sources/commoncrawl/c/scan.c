@@ -8,7 +8,7 @@ and NUMBERED are exact. Names and signs are those that the patterns of data/sour
 
 enum {
     FORMULA = 1, TIME = 2, RAISED = 4, LOWERED = 8, NAMED_HEADING = 16, FORUM = 32, SHOWN = 64, ANCHOR = 128,
-    LISTS = 256, PAGE_END = 512, NUMBERED = 1024
+    LISTS = 256, PAGE_END = 512, NUMBERED = 1024, NAMED_ANCHOR = 2048
 };
 enum { N_FORMATTING = 12, MOST_ATTRIBUTES = 100 };
 static const char *const formatting[N_FORMATTING] = {
@@ -53,9 +53,16 @@ static int begins(const byte *at, const byte *end, const char *word) {
     return (size_t)(end - at) >= strlen(word) && !memcmp(at, word, strlen(word));
 }
 
+/* Whether a name or an id is the first attribute of an <a>. */
+static int is_named_anchor(const byte *at, const byte *end) {
+    if (end - at < 2 || !is_space(at + 1)) return 0;
+    for (at++; at < end && is_space(at);) at += width(*at);
+    return is_word(at, end, "name=") || is_word(at, end, "id=");
+}
+
 static int tag_features(const byte *name, const byte *end) {
     switch (lower(*name)) {
-    case 'a': return begins(name, end, "aside") ? PAGE_END : 0;
+    case 'a': return begins(name, end, "aside") ? PAGE_END : is_named_anchor(name, end) ? NAMED_ANCHOR : 0;
     case 'f': return begins(name, end, "footer") ? PAGE_END : 0;
     case 'n': return begins(name, end, "nav") ? PAGE_END : 0;
     case 'c': return is_word(name, end, "canvas") ? SHOWN : 0;

@@ -112,6 +112,12 @@ def test_an_introduction_to_the_article_is_kept_but_its_links_are_not():
     assert found[:2] == ["Gears", "What this is about."] and len(found) == 7
 
 
+def test_an_introduction_in_a_link_without_a_target_is_kept():
+    for tag, n in (("a class=lead", 7), ("a href=/x", 6)):
+        body = f"<h1>Gears</h1><p><{tag}>What this is about.</a></p>"
+        assert len(lines(page(f"{body}<div class=text>{paragraphs('gears', 5)}</div>"))) == n
+
+
 def test_sections_of_the_same_kind_are_all_kept():
     for tag in ("section", "div class=part", "article class='post type-post category-related tag-comments'"):
         parts = [
@@ -166,6 +172,29 @@ NAMED = {
 def test_words_of_sentences_and_code_are_no_boxes_whatever_their_names(html, text):
     found = lines(page(f"<main>{paragraphs('a', 2)}{html}{paragraphs('b', 2)}</main>"))
     assert "|".join(found[2:-2]) == text
+
+
+@pytest.mark.parametrize("anchor", ['<a id="b"/>', "<A NAME=b>", '<a name="b" title="x"></a>'])
+def test_text_in_an_anchor_is_not_in_a_link(anchor):
+    listed = "".join(f"<li>{sentence('lists', number)}</li>" for number in range(3))
+    section = f"<div class=section><h2>{anchor}Wheels</h2>{paragraphs('wheels', 3)}<ul>{listed}</ul></div>"
+    html = page(f"<div class=chapter><p>{sentence('gears', 0)}</p>{section}{section}</div>")
+    for body in (html, html.replace("<h2>", "<h2 title=x>")):
+        part = [
+            "Wheels",
+            *(sentence("wheels", n) for n in range(3)),
+            *(f"• {sentence('lists', n)}" for n in range(3)),
+        ]
+        assert lines(body) == [sentence("gears", 0), *part, *part]
+
+
+def test_a_section_whose_heading_links_to_it_is_no_box():
+    heading = "<h2>Sponsoring and comments<a class=headerlink href='page#sponsoring-and-comments'>¶</a></h2>"
+    for tag in ("section", "div class=section"):
+        section = f"<{tag} id=sponsoring-and-comments>{heading}{paragraphs('b', 2)}</{tag.split()[0]}>"
+        found = lines(page(f"<main>{paragraphs('a', 5)}{section}{paragraphs('c', 2)}</main>"))
+        assert len(found) == 10 and found[5] == "Sponsoring and comments"
+        assert len(lines(page(f"<main>{paragraphs('a', 5)}{section.replace('page#s', '#x')}</main>"))) == 5
 
 
 LOST = {

@@ -60,6 +60,8 @@ def test_no_page_has_more_text_than_its_outline_says(native: ModuleType):
         "<aside><ol start=3>",
         """class="id=share class=widget" id='class=gutter id=sr-only' id=class=widgets class=id=share x""",
         "<ol id= start=5>",
+        "<A\n NAME='b'>c<a href=x id=y>",
+        "<a href=x id=y><ax id=x><a",
     ],
 )
 def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
@@ -79,6 +81,7 @@ def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
         re.compile("<(?:q[ >]|rt[ >]|dialog|canvas)", re.IGNORECASE): scan.SHOWN,
         re.compile("[#¶§🔗]</a"): scan.ANCHOR,
         re.compile("<ul", re.IGNORECASE): scan.LISTS,
+        re.compile(r"<a\s+(?:name|id)=", re.IGNORECASE): scan.NAMED_ANCHOR,
     }.items():
         assert bool(features & feature) == bool(pattern.search(html))
 
