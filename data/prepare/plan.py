@@ -169,7 +169,7 @@ def keep_read(plan: Plan) -> None:
         path for other in others for path in folders.matching(other / "read", "*") if path.name.isdecimal()
     ]
     made = {path.read_text(): path.parent for task in read if (path := task / INPUTS).exists()}
-    for task in range(len(plan.tasks)):
+    for task in range(len(plan.tasks) if made else 0):
         found = made.get(plan.inputs(task))
         if found is None or plan.read(task).exists():
             continue

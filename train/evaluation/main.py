@@ -52,7 +52,7 @@ class EvaluateConfig:
     suite: str = "paper"  # paper | table3
     tasks: list[str] | None = None  # of the suite, lm-eval's others, or task files (.yaml); null: the suite
     protocols: list[str] | None = None  # paper, usual; null: both
-    benchmarks: str | None = None  # a folder of NAME/SPLIT.jsonl instead of the Hub's data
+    benchmarks: str | None = None  # a folder of TASK/SPLIT.jsonl, or copies of the Hub's datasets
     output: str | None = None  # null: the run's folder, evaluation/
     batch: int = 8  # requests computed at once
     limit: int | None = None  # documents of each task; null: all

@@ -43,7 +43,7 @@ class Results:
         """The result kept for a task outside the suites, or else a new one; all ranks call it."""
         local = task.local(self._benchmarks)
         parts = [str(self._weights.path.resolve()), _stamps(self._weights.path), task.content(), self._limit]
-        parts += [str(local), _stamps(local) if local else [], self._tokenizer, str(self._dtype)]
+        parts += [str(local), _stamps(local, "**/*") if local else [], self._tokenizer, str(self._dtype)]
         identity = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         return _of(self._folder / task.file(self._limit), identity, {"tasks"}, compute)
 
@@ -64,7 +64,8 @@ class Results:
         )
         local = benchmark.local(self._benchmarks)
         parts = [str(self._weights.path.resolve()), _stamps(self._weights.path), task, benchmark.subject]
-        parts += [benchmark.shots, str(local), _stamps(local) if local else [], self._limit, self._tokenizer]
+        parts += [benchmark.shots, str(local), _stamps(local, "**/*") if local else []]
+        parts += [self._limit, self._tokenizer]
         if self._dtype != torch.float32:  # which older results do not name
             parts.append(str(self._dtype))
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -95,10 +96,11 @@ def table(
     return "\n".join([*lines, "", NOT_RUN, ""])
 
 
-def _stamps(folder: Path) -> list[tuple[str, int, int]]:
-    """(name, size, time of change) of the files of a folder."""
-    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+def _stamps(folder: Path, pattern: str = "*") -> list[tuple[str, int, int]]:
+    """(path, size, time of change) of the files of a folder that match."""
+    files = sorted(path for path in folder.glob(pattern) if path.is_file()) if folder.is_dir() else []
+    of = {str(path.relative_to(folder)): path.stat() for path in files}
+    return [(path, stat.st_size, stat.st_mtime_ns) for path, stat in of.items()]
 
 
 def _of(path: Path, identity: str, keys: set[str], compute: Callable[[], dict]) -> dict:

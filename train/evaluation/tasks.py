@@ -73,7 +73,7 @@ def harness_task(name: str) -> Path:
 
 
 def build_task(source: Path, local: Path | None, shots: int, subject: str | None = None) -> ConfigurableTask:
-    """The task of a file, on the Hub's data or on `local`/SPLIT.jsonl in the same format.
+    """The task of a file, on the Hub's data or on `local`'s in the same format: SPLIT.jsonl, or a copy of it.
 
     `subject` fills in SUBJECT, in a file that serves many subjects. Raises RunError if the data is missing or
     unreadable.
@@ -96,7 +96,8 @@ def build_task(source: Path, local: Path | None, shots: int, subject: str | None
         line = (str(error).splitlines() or [type(error).__name__])[0]
         why = f"{config['task']}'s data could not be read ({line})"
         if local is not None:
-            _refuse_other_lines(config["dataset_kwargs"]["data_files"].values())
+            if config["dataset_path"] == "json":
+                _refuse_other_lines(file for (file,) in config["dataset_kwargs"]["data_files"].values())
             why += f"; {source} names the fields that it reads"
         raise RunError(f"{where}: {why}") from None
     refuse_answers_out_of_reach(task, f"{local or config['dataset_path']}")
@@ -141,16 +142,44 @@ def _refuse_other_lines(files: Iterable[str]) -> None:
 
 
 def _local(folder: Path, config: dict, shots: int) -> dict:
-    files = {
-        split: str(folder / f"{split}.jsonl") for split in SPLITS if (folder / f"{split}.jsonl").is_file()
-    }
+    kind, files = _files(folder, config.get("dataset_name"))
     asked = config.get("test_split") or config.get("validation_split")
     wanted = {asked} | ({config.get("fewshot_split") or config.get("training_split")} if shots else set())
     for split in sorted(filter(None, wanted)):
         if split not in files:
             raise RunError(
-                f"{folder / split}.jsonl: missing; expected {config['task']}'s documents, one per line"
+                f"{folder / split}.jsonl: missing; expected {config['task']}'s documents, one per line, or "
+                f"{split}-….parquet in a copy of {config.get('dataset_path', 'its dataset')}"
             )
     splits = {f"{kind}_split": None for kind in ("training", "validation", "test")}
     splits |= {key: config[key] for key in splits if config.get(key) in files}
-    return splits | {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
+    return splits | {"dataset_path": kind, "dataset_name": None, "dataset_kwargs": {"data_files": files}}
+
+
+def _files(folder: Path, name: str | None) -> tuple[str, dict[str, list[str]]]:
+    """How the documents are stored, json or parquet, and each split's files: SPLIT.jsonl, or a Hub dataset's.
+
+    A dataset on the Hub has its Parquet files in a folder of the configuration `name`, or in one of any name
+    if it has one configuration. Raises RunError if it has several and `name` is None.
+    """
+    lines = {split: [str(path)] for split in SPLITS if (path := folder / f"{split}.jsonl").is_file()}
+    if lines:
+        return "json", lines
+    places = [folder / name] if name and (folder / name).is_dir() else [folder]
+    if not name:
+        places += sorted(path for path in folder.glob("*") if path.is_dir() and path.name not in SPLITS)
+    found = {place: files for place in places if (files := _parquet(place))}
+    if len(found) > 1:
+        names = " and ".join(str(place.relative_to(folder)) for place in found)
+        raise RunError(f"{folder}: {names} each have documents; keep one of them")
+    return "parquet", next(iter(found.values()), {})
+
+
+def _parquet(place: Path) -> dict[str, list[str]]:
+    """The Parquet files of each split that has some."""
+    found = {}
+    for split in SPLITS:
+        patterns = (f"{split}.parquet", f"{split}-*.parquet", f"{split}/*.parquet")
+        if files := [str(path) for pattern in patterns for path in sorted(place.glob(pattern))]:
+            found[split] = files
+    return found
