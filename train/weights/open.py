@@ -49,6 +49,22 @@ from train.config import RunError
 from train.ranks import identity
 from train.weights.fetch import fetched, url_of
 
+DCP = (
+    "a distributed checkpoint of torch, but not a complete one of Relama; another trainer's has to be "
+    "converted to Hugging Face's format (torchtitan: scripts/checkpoint_conversion/convert_to_hf.py)"
+)
+MEGATRON = "Megatron's checkpoint; export it to Hugging Face's format (Megatron Bridge: export_ckpt)"
+# What is not read here, by a file that shows it, and what to give instead.
+FOREIGN = {
+    ADAPTER: "an adapter (LoRA), not a model; merge it into its model (PEFT's merge_and_unload) and give it",
+    "*.gguf": "weights in GGUF, which is not read; get them in Hugging Face's format or Meta's",
+    "lit_model.pth": "litgpt's weights; convert them (litgpt convert_from_litgpt) to Hugging Face's format",
+    "latest_checkpointed_iteration.txt": MEGATRON,
+    "mp_rank_*": MEGATRON,
+    ".metadata": DCP,
+    "step-*/.metadata": DCP,
+}
+
 
 def open_weights(path: Path) -> Weights:
     """The weights at `path`, in any format. With a process group, all ranks call it.
@@ -142,16 +158,10 @@ def refuse_unknown(path: Path) -> None:
 
 def _foreign(path: Path) -> str | None:
     """What `path` is, if it is known and not weights that are read here, and what to give instead."""
-    if (path / ADAPTER).is_file():
-        return (
-            "an adapter (LoRA), not a model; merge it into its model (PEFT's merge_and_unload) and give that"
-        )
-    if path.suffix == ".gguf" or any(path.glob("*.gguf")):
-        return "weights in GGUF, which is not read; get them in Hugging Face's format or Meta's"
     inner = [*path.glob("*"), *path.glob("snapshots/*")]  # the Hub's cache has snapshots
     if found := sorted(filter(_is_weights, inner)):
         return f"its weights are in {quote(str(found[0]))}; give that folder"
-    return None
+    return next((what for name, what in FOREIGN.items() if path.match(name) or any(path.glob(name))), None)
 
 
 def _named(path: Path) -> Path:

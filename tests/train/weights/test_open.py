@@ -21,6 +21,18 @@ def test_the_runs_of_a_folder_are_named_as_a_shell_takes_them(tmp_path):
         (["adapter_config.json", "adapter_model.safetensors"], "an adapter (LoRA), not a model; merge it"),
         (["adapter_config.json", "adapter_model.bin"], "an adapter (LoRA), not a model; merge it"),
         (["llama-7b.Q4_0.gguf"], "weights in GGUF, which is not read"),
+        (
+            ["lit_model.pth", "model_config.yaml"],
+            "litgpt's weights; convert them (litgpt convert_from_litgpt)",
+        ),
+        (["step-100/.metadata", "step-100/__0_0.distcp"], "a distributed checkpoint of torch, but not a"),
+        (
+            [".metadata", "__0_0.distcp"],
+            "a distributed checkpoint of torch, but not a complete one of Relama",
+        ),
+        (["step-100/.metadata", "step-100/state.json"], "its weights are in {}/step-100; give that folder"),
+        (["latest_checkpointed_iteration.txt", "iter_0000100/.metadata"], "Megatron's checkpoint; export it"),
+        (["mp_rank_00/model_optim_rng.pt"], "Megatron's checkpoint; export it"),
         (["original/params.json", "README.md"], "its weights are in {}/original; give that folder"),
         (
             ["refs/main", "snapshots/ab12/config.json"],
