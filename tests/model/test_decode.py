@@ -17,8 +17,10 @@ from train.generation.sampling import generate
 CONFIG = LlamaConfig(dim=64, n_layers=3, n_heads=4, vocab_size=211, multiple_of=32, max_seq_len=48)
 GROUPED = replace(CONFIG, n_kv_heads=2, rope_scaling=8.0, rope_original_seq_len=24)
 
+YARN = replace(CONFIG, rope_type="yarn", rope_scaling=4.0, rope_original_seq_len=24)
 
-@pytest.fixture(scope="module", params=[CONFIG, GROUPED], ids=["every head its own", "grouped"])
+
+@pytest.fixture(scope="module", params=[CONFIG, GROUPED, YARN], ids=["every head its own", "grouped", "yarn"])
 def model(request) -> Llama:
     model = Llama(request.param)
     initialize(model, seed=5)
