@@ -9,6 +9,7 @@ import posixpath
 import re
 from collections.abc import Iterable
 
+from data.sources.arxiv import drawings
 from data.sources.arxiv.encoding import decode, first, uncommented
 from data.sources.arxiv.latex.comments import strip_comments
 from data.sources.arxiv.latex.inputs import INPUT_BY_MACRO, Resolve
@@ -25,27 +26,6 @@ _INPUT_PATH = re.compile(r"\\input@path\s*+\{((?:\s*+\{[^{}]{0,200}\})+)")
 _INCLUDE_ONLY = re.compile(r"\\includeonly\s*+\{([^{}\\#]{0,4000})\}")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x1a")) + b"\x7f"
 _MACROS = (".sty", ".cls", ".clo", ".def", ".cfg", ".bbl", ".bib", ".bst")
-# A file of coordinates, made by a plotting program: only numbers and drawing commands.
-_DRAWS = re.compile(
-    r"\\(?:pgf[a-z]|addplot|draw(?![A-Za-z])|path(?![A-Za-z])|ps(?:line|curve|polygon|plot)|put(?![A-Za-z])|gpl"
-    r"|begin\{(?:tikzpicture|pgfpicture|picture|pspicture|axis|tpx)\})"
-)
-_COORDINATES = re.compile(r"\\[A-Za-z@]+|[-+]?\d[\d.]*(?:e[-+]?\d+|in|pt|bp|cm|mm)?|[\s(){}\[\],;%&=-]")
-_WORDS = re.compile(r"[A-Za-z]{3,}")
-# The first lines of a drawing program's file, its picture, and what in it is neither coordinates nor words.
-_MADE = re.compile(
-    r"\s*+(?:%[^\n]*\n\s*+){0,8}?%[^\w\n]*+(?:creator:|gnuplot\b|(?:this \w+ (?:was|is) )?"
-    r"(?:created|generated|produced|made) (?:by|with|using) )",
-    re.IGNORECASE,
-)
-_PICTURE = re.compile(r"\\begin\{(?:tikzpicture|pgfpicture|picture|pspicture|axis|tpx)\}")
-_CODE = re.compile(
-    r"%[^\n]*|\\(?:begin|end)\{[^{}\n]{0,40}\}|\\csname [^\\\n]{0,40}\\endcsname|\[[^][\n]{0,200}\]"
-    r"|(?<=\])\{[^{}\n]{0,200}\}"
-)
-_DRAWING_HEAD = 1 << 16  # look at this many characters
-_DRAWING_SHARE = 0.7  # share of characters that are numbers, commands and separators
-_DIGITS = 0.15  # share of characters that are digits
 
 
 class TooLong(Exception):
@@ -161,7 +141,7 @@ class Paper:
             found = self._find(subfolder, name, path, folder)
             if found is None or found in chain or len(chain) >= MAX_DEPTH or found.lower().endswith(".bbl"):
                 return None
-            if _is_drawing(self._text(found)):
+            if drawings.is_drawing(self._text(found)):
                 return None
             return self._assembled(found, (*chain, found), folder)
 
@@ -183,21 +163,6 @@ class Paper:
                 if full in self._folded:
                     return self._folded[full]
         return None
-
-
-def _is_drawing(text: str) -> bool:
-    """Whether a file holds a figure's coordinates and no text worth reading."""
-    head = text[:_DRAWING_HEAD]
-    if not _DRAWS.search(head):
-        return False
-    picture = _PICTURE.search(head) if _MADE.match(head) else None
-    if picture:
-        drawn = head[picture.start() :]
-        return len(_WORDS.findall(_COORDINATES.sub("", _CODE.sub("", drawn)))) < len(drawn) / 50
-    if sum(map(head.count, "0123456789")) < _DIGITS * len(head):
-        return False
-    left = _COORDINATES.sub("", head)
-    return len(head) - len(left) > _DRAWING_SHARE * len(head) and len(_WORDS.findall(left)) < len(head) / 50
 
 
 def _may_be_main(path: str, content: bytes) -> bool:

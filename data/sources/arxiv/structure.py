@@ -1,13 +1,14 @@
 """Finds where a paper's text begins and ends, and removes its bibliography.
 
-In: LaTeX with its macros expanded. Out: the text from the first heading on, without the bibliography and the
-points of plots.
+In: LaTeX with its macros expanded. Out: the text from the first heading on, without the bibliography and
+drawings.
 """
 
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
+from data.sources.arxiv import drawings
 from data.sources.arxiv.latex.syntax import BRACED, Arguments
 
 _STRUCTURE = re.compile(
@@ -68,12 +69,6 @@ _ENTRY = re.compile(
     r"\\bibitem|\{thebibliography\}|\[\d+\]|\\item|^[^\S\n]*+\d+\.|\b(?:18|19|20)\d\d\b", re.MULTILINE
 )
 _LINK = re.compile(r"\\hypertarget\{[^{}]*\}\{\s*\Z")
-# The points of a plot in TikZ and pgfplots, by a string that a text with such points contains.
-_NUMBERS = r"\s*+\{((?=[^\d{}]{0,100}\d)[\s\d.,;()\[\]&+eE-]++)\}"
-_POINTS = {
-    "coordinates": re.compile(r"coordinates(?<![\\A-Za-z]coordinates)" + _NUMBERS),
-    "\\addplot": re.compile(r"table(?<![\\A-Za-z]table)(?:\s*+\[[^\]]{0,200}\])?" + _NUMBERS),
-}
 _BEGIN = re.compile(r"\\begin\s*+\{document\}")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 
@@ -139,11 +134,8 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
             if not inner or not mark["end"]:
                 break
             inner -= 1
-    if "tikz" in text:
-        patterns = [pattern for sign, pattern in _POINTS.items() if sign in text]
-        points = (mark for pattern in patterns for mark in pattern.finditer(text))
-        removed += [mark.span(1) for mark in points if not is_opaque(mark.start())]
-        removed.sort()
+    if drawn := [span for span in drawings.spans(text) if not is_opaque(span[0])]:
+        removed = sorted(removed + drawn)
     start = min(_opening(text, headings[0].start()) if headings else max(begin, titled), end)
     pieces = []
     for first, last in removed:

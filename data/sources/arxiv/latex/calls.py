@@ -13,7 +13,7 @@ from data.sources.arxiv.latex import conditionals
 from data.sources.arxiv.latex.arguments import answered, as_text, call_arguments, ended, taken
 from data.sources.arxiv.latex.definitions.bodies import DONE, PROGRAMS
 from data.sources.arxiv.latex.definitions.kinds import Abbreviation, Alias, Macro
-from data.sources.arxiv.latex.definitions.lookahead import peeked
+from data.sources.arxiv.latex.definitions.lookahead import PEEKS, peeked
 from data.sources.arxiv.latex.definitions.names import Names
 from data.sources.arxiv.latex.definitions.romans import written
 from data.sources.arxiv.latex.syntax import (
@@ -241,7 +241,9 @@ class Calls:
         elif isinstance(macro, Alias):
             value = macro.literal
         elif macro.traits.peeks:
-            chosen, position = self._peeked(macro.literal, text, position, depth)
+            chosen = self._chosen(macro, macro.literal)
+            if chosen is not None:
+                chosen, position = self._peeked(chosen, text, position, depth)
             if chosen is None:
                 return None
             value = self._inner(chosen, active | {name}, depth + 1)
@@ -313,7 +315,9 @@ class Calls:
         traits = macro.traits
         value = conditionals.resolved(value, self.names.asked) if traits.is_conditional else value
         chosen = self.decide(value) if traits.has_tests else value
-        return None if traits.may_program and chosen and PROGRAMS.search(chosen) else chosen
+        if not traits.may_program or not chosen:
+            return chosen
+        return None if PROGRAMS.search(PEEKS.sub("", chosen) if traits.peeks else chosen) else chosen
 
     def _inner(self, text: str, active: frozenset[str], depth: int) -> str:
         """A value or argument with its macros expanded, except those that are being expanded already."""

@@ -151,6 +151,16 @@ def test_a_table_of_numbers_and_a_diagram_with_words_are_read(tmp_path):
     assert text.count("0.53") == 50 and "the encoder" in text
 
 
+def test_a_diagram_of_many_words_at_exact_places_is_read(tmp_path):
+    words = [first + second for first in ("abel", "bose", "cauchy") for second in "abcdefghijklmnop"]
+    nodes = "".join(f"\\node at (1.2345,22.3456) {{{word}}};\n" for word in words)
+    main = DOCUMENT + "\\input{d.tikz}\n\\end{document}"
+    folder(
+        tmp_path / "p", {"main.tex": main, "d.tikz": f"\\begin{{tikzpicture}}\n{nodes}\\end{{tikzpicture}}\n"}
+    )
+    assert words[-1] in texts(tmp_path / "p")[0]
+
+
 def test_a_tar_inside_a_tar_is_opened_where_nothing_else_is_tex(tmp_path):
     inner = packed({"main.tex": PAPER})
     (tmp_path / "0704.0001.gz").write_bytes(gzip.compress(packed({"source.tar": inner})))

@@ -25,6 +25,11 @@ STAR = r"\newcommand{\n}{\@ifstar{\n@star}{\n@plain}}\def\n@star#1{\left|#1\righ
          r"\def\b@n#1{n#1}", r"\b*[q]{r}\b*{r}\b{r}.", "sqrsrnr."),
         (r"\newcommand{\u}[1]{\emph{#1}\kernel@ifnextchar,{}{ }}", r"\u{a}, \u{b} c.",
          r"\emph{a}, \emph{b}  c."),
+        # Flags choose first.
+        (r"\newif\iffinal\finaltrue\newcommand{\w}{\iffinal\@ifstar{S}{N}\else O\fi}",
+         r"\w* \w{} \finalfalse\w*.", "S N{} O*."),
+        (r"\newif\iffinal\finaltrue\newcommand{\w}[1]{\iffinal\@ifstar{S#1}{N#1}\else O#1\fi}",
+         r"\w1* \w{1}, \finalfalse\w1*.", "S1 N1, O1*."),
         # Its helper programs, so the call stays.
         (r"\def\o{\@ifnextchar[{\o@a}{\o@b}}\def\o@a[#1]{\setbox0=\hbox{}}\def\o@b{B}", r"\o[a] {\o}.",
          r"\o[a] {B}."),

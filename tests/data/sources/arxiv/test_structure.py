@@ -186,6 +186,49 @@ def test_the_points_of_a_plot_are_left_out(plot, shown):
     assert body(before + figure.format(plot) + after) == before + figure.format(shown) + after
 
 
+DRAWN = {  # lines as programs and authors write them
+    "gnuplot": ("picture", "\\put(22%d,11.5){\\usebox{\\plotpoint}}\\put(1,82){\\makebox(0,0)[r]{%d}}\n"),
+    "eepic": ("picture", "\\thicklines\\path(%d,250)(1200,13)(25,%d)\n"),
+    "tpic": ("picture", "\\special{pa 18%d 220}\\special{pa %d 40}\\special{fp}\n"),
+    "dots": ("picture", "\\put(%d.5,22){\\makebox(0,0){$\\Diamond$}}\\put(12,%d){\\makebox(0,0){$\\Box$}}\n"),
+    "pgf": (
+        "pgfpicture",
+        "\\definecolor{now}{rgb}{0,0,1}\\pgfpathlineto{\\pgfqpoint{1.428%din}{0.2%din}}\n",
+    ),
+    "TikZ": ("tikzpicture", "\\draw [line width=1pt,color=red] (%d.25,3.75)-- (12.5,%d.25);\n"),
+    "axis": ("tikzpicture", "\\begin{axis}[xlabel={Time in hours}]\\draw(%d.25,3)--(12.5,%d);\\end{axis}\n"),
+}
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_a_long_drawing_leaves_its_frame(kind):
+    name, line = DRAWN[kind]
+    begin, end = f"\\begin{{{name}}}", f"\\end{{{name}}}"
+    drawn = "".join(line % (i, i) for i in range(90)) + "\\put(10,10){The energy}"
+    before, after = "\\section{A}\nSeen below.\n\n", "\n\nIt rises.\n"
+    short = begin + line % (1, 2) + end
+    text = before + short + begin + "(90,90)\n" + drawn + end + after
+    assert body(text) == before + short + begin + end + after
+    plain = text.replace(begin, f"\\{name}").replace(end, f"\\end{name}")
+    assert body(plain) == f"{before}\\{name}{line % (1, 2)}\\end{name}\\{name}\\end{name}{after}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "\\put(10,20.5){$A_{%d}$}\\put(20,25.5){\\vector(1,0){30}}\n",  # a diagram of formulas
+        "\\node (%s) at (10.25,20.5) {%s};\n",
+        "\\put(10,20.5){第%s章}\\put(10,25.5){図%s}\n",
+        "\\draw (a) -- (b) node[above] {The words are long enough to read} -- (1,2);\n",
+    ],
+)
+def test_a_picture_with_many_labels_stays(line):
+    words = [first + second for first in ("ab", "cd", "日本", "学校") for second in "efghijklmnopqrstuvwxyz"]
+    lines = [line % ((i,) if "%d" in line else (word,) * line.count("%")) for i, word in enumerate(words)]
+    text = "\\section{A}\n\\begin{picture}(9,9)\n" + "".join(lines) + "\\end{picture}\n"
+    assert len(text) > 2000 and body(text) == text
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -193,6 +236,10 @@ def test_the_points_of_a_plot_are_left_out(plot, shown):
         "\\addplot table {data.csv};",
         "\\begin{table}{5}\\end{table} and \\timetable{12}, \\coordinates{1}, {\\it coordinates} {}",
         "\\begin{verbatim}\ncoordinates {(0,1)}\n\\end{verbatim}",
+        "\\begin{verbatim}\n\\begin{picture}\n"
+        + "\\path(1,2)(3,4)\n" * 200
+        + "\\end{picture}\n\\end{verbatim}",
+        "\\begin{picture}(1,2)\n" + "\\path(1,2)(3,4)" * 200,  # without an end
         "coordinates {(0,1) (2,3)",
     ],
 )
