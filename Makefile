@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core
 INSTALLED := $(VENV)/.installed
+# What pip compiles: a change needs another install.
+NATIVE := $(wildcard data/ccnet/c/*.[ch] data/sources/commoncrawl/c/*.[ch])
 # For two cores: the worker with the serial tests waits most of the time.
 WORKERS ?= 3
 
@@ -11,7 +13,7 @@ WORKERS ?= 3
 
 install: $(INSTALLED)
 
-$(CORE): pyproject.toml constraints.txt
+$(CORE): pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -c 'import sys; sys.exit("Relama needs Python 3.11 or newer; give PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --progress-bar on -c constraints.txt -e .

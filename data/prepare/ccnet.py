@@ -10,12 +10,13 @@ from pathlib import Path
 
 import xxhash
 
-from data.ccnet import language, references
+from data.ccnet import fasttext_file, language, references
 from data.ccnet.refine import CCNet
 from data.documents import file_name
 from data.errors import DataError
 from data.prepare.config import PrepareConfig
 from data.remote import named, stamp
+from data.sources.commoncrawl import scan
 
 CARD = "card.json"
 _BLOCK = 1 << 20
@@ -69,6 +70,17 @@ def settings_of(config: PrepareConfig) -> dict:
         "models": [[path.name, *stamp(path)] for path in used],
         "stand_in": card.get("stand_in", False) and "references" not in keys.skip,
     }
+
+
+def uncompiled() -> str | None:
+    """What to say if our C code is not compiled, or older than the code here. It costs time, not text."""
+    code = {"data/sources/commoncrawl/c": scan.native, "data/ccnet/c": fasttext_file.native}
+    if missing := [folder for folder, native in code.items() if native is None]:
+        return (
+            f"{' and '.join(missing)}: not compiled, or from older sources, so slower code does the same; "
+            "`make install` compiles it (pip install -e . without make), with a C compiler"
+        )
+    return None
 
 
 def _refuse_copies(inputs: list[Path]) -> None:

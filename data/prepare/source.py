@@ -97,6 +97,11 @@ def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | No
         shutil.rmtree(folder / WORK, ignore_errors=True)  # left if killed just before the end
         progress.say(f"{folder / 'text'} already exists with these settings; skipping")
         return
+    if refine is not None:
+        from data.prepare.ccnet import uncompiled
+
+        if note := uncompiled():
+            progress.say(note)
     if left_out := getattr(module, "left_out", None):
         for note in filter(None, map(left_out, map(remote.place, config.input))):
             progress.say(note)
