@@ -33,7 +33,8 @@ _INPUT = (
 def inputs(path: Path) -> list[Path]:
     """The files to read. In a folder with rows of text, .txt, .md and other .csv files only describe them.
 
-    Beside texts, JSON without a text (package.json) describes the folder; only there is it looked into.
+    Beside texts, rows without a text (package.json, metadata.parquet) describe the folder, as their
+    first hundred tell.
     """
     if path.is_file() and delimited.is_delimited(path):
         if not _has_text(path):
@@ -193,8 +194,6 @@ def _has_text(path: Path) -> bool:
 
 def _may_have_text(path: Path) -> bool:
     """Whether a file's first rows have a text. True if they cannot be read: reading all will report why."""
-    if not rows.is_json(path):
-        return True
     try:
         first = list(islice(rows.read_rows(path), _FIRST))
     except (*rows.UNREADABLE, limits.TooLarge):

@@ -51,11 +51,6 @@ def has_rows(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def is_json(path: Path) -> bool:
-    """Whether the file has a suffix of JSON."""
-    return path.name.lower().endswith(_LINES)
-
-
 def are_rows(path: Path) -> bool:
     """Whether a file in a folder has rows, and is not one that describes a saved dataset."""
     return has_rows(path) and path.name not in ABOUT

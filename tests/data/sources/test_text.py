@@ -112,6 +112,21 @@ def test_json_without_a_text_describes_the_texts_beside_it(tmp_path, name, conte
     assert tmp_path / "b.jsonl" in text.inputs(tmp_path) and tmp_path / "a.txt" not in text.inputs(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_tables_without_a_text_describe_the_texts_beside_them(tmp_path, kind):
+    (tmp_path / "a.txt").write_text("a text")
+    for name, column in (("metadata", "title"), ("rows", "text")):
+        table = pa.table({"file": ["a.txt"], column: ["A"]})
+        if kind == "parquet":
+            pq.write_table(table, tmp_path / f"{name}.parquet")
+        else:
+            with pa.ipc.new_stream(str(tmp_path / f"{name}.arrow"), table.schema) as stream:
+                stream.write_table(table)
+        expected = "a.txt" if name == "metadata" else f"metadata.{kind}"
+        assert text.inputs(tmp_path)[0].name == expected
+    assert ".txt and .md beside rows of text only describe them" in (text.left_out(tmp_path) or "")
+
+
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.parquet"])
 def test_rows_without_a_text_are_not_replaced_by_the_notes_about_them(tmp_path, name):
     (tmp_path / name).write_text('{"question": "Why?"}\n')
