@@ -9,6 +9,7 @@ import re
 from data.sources.arxiv.latex import conditionals
 from data.sources.arxiv.latex.definitions.bodies import ARGUMENT, ASKS, inserted
 from data.sources.arxiv.latex.definitions.kinds import Fence, Macro, Parameters
+from data.sources.arxiv.latex.definitions.signatures import NOT_GIVEN, Expected, processed
 from data.sources.arxiv.latex.syntax import MAX_GROUP, Arguments, append, blanks_end
 
 _NESTED = 10  # nesting of questions about optional arguments
@@ -35,8 +36,8 @@ def call_arguments(
     """The arguments of a call whose name ends at `position`, and their end; None if one is missing."""
     if parameters.delimiters:
         return _delimited(parameters.delimiters, text, position, read)
-    if parameters.signature is not None:
-        return _signed(parameters.signature, text, position, read)
+    if parameters.expected is not None:
+        return _signed(parameters.expected, text, position, read)
     arguments = []
     if parameters.default is not None:
         option = read.unbraced_option(text, position)
@@ -52,14 +53,16 @@ def call_arguments(
 
 
 def _signed(
-    signature: list[tuple[str, str]], text: str, position: int, read: Arguments
+    expected: list[Expected], text: str, position: int, read: Arguments
 ) -> tuple[list[str], int] | None:
     """The arguments, and their end, by their kinds as in \\NewDocumentCommand (source2e, ltcmd)."""
     arguments: list[str] = []
     missing: list[int] = []
     embellished: dict[str, str] | None = None  # arguments by their marks
-    for kind, default in signature:
-        if kind[0] in "eE":
+    for kind, default, is_adjacent, processors in expected:
+        if is_adjacent and blanks_end(text, position) > position:
+            found = ("", position) if kind[0] == "t" else None
+        elif kind[0] in "eE":
             if embellished is None:
                 embellished, position = _embellished(kind[1:], text, position, read)
             given = embellished.pop(kind[1], None)
@@ -69,7 +72,8 @@ def _signed(
         elif kind in "gG":
             found = None
         elif kind[0] == "t":
-            found = ("*", position + 1) if text.startswith(kind[1], position) else ("", position)
+            start = blanks_end(text, position)
+            found = ("*", start + 1) if text.startswith(kind[1], start) else ("", position)
         elif kind[1:]:
             found = read.between(kind[1], kind[2], text, position)
             found = (read.unbraced(found[0]), found[1]) if found else None
@@ -81,7 +85,9 @@ def _signed(
             if kind[0] in "mrR":
                 return None
             missing.append(len(arguments))
-            found = default if kind[0] in "ODUGE" else "-NoValue-", position
+            found = default if kind[0] in "ODUGE" else NOT_GIVEN, position
+        elif processors:
+            found = processed(found[0], processors), found[1]
         arguments.append(found[0])
         position = found[1]
         embellished = embellished if kind[0] in "eE" else None
@@ -150,7 +156,7 @@ def answered(value: str, read: Arguments, depth: int = 0) -> str:
             continue
         chosen = branches.get("T" if _is_true(mark[1], asked[0]) else "F", "")
         append(out, value[place : mark.start()])
-        append(out, answered(chosen, read, depth + 1))
+        append(out, answered("" if chosen == "\\relax" else chosen, read, depth + 1))
         place = asked[1]
     append(out, value[place:])
     return "".join(out)
@@ -161,7 +167,7 @@ def _is_true(question: str, argument: str) -> bool:
         return not argument or argument.isspace()
     if question == "Boolean":
         return argument == "*"
-    return (argument == "-NoValue-") == (question == "NoValue")
+    return (argument == NOT_GIVEN) == (question == "NoValue")
 
 
 def _delimited(

@@ -37,7 +37,20 @@ def paper(preamble: str, text: str) -> str:
          r"\of<x>, \of<y<z>>|w|, \of{x}.", r"x, y<z> or w, \of{x}."),
         (r"\NewDocumentCommand{\pair}{m O{#1}}{#1 and #2}", r"\pair{x}; \pair{x}[y].", "x and x; x and y."),
         (r"\NewDocumentCommand{\row}{m O{a\\#1 \#1}}{#2}", r"\row{x}.", r"a\\x \#1."),
-        (r"\NewDocumentCommand{\p}{>{\TrimSpaces}m}{<#1>}", r"\p{ x }.", r"\p{ x }."),
+        # Tokens in braces or after blanks, and arguments that must follow at once.
+        (r"\DeclareDocumentCommand \eq { t{/} o o } {\IfNoValueTF{#3}{\IfBooleanTF{#1}\neq\relax}{#2<#3}}",
+         r"$a\eq/ b$, $\eq[a][b]$, $x\eq y$.", r"$a\neq b$, $a<b$, $x y$."),
+        (r"\NewDocumentCommand{\at}{s D ( ) {0} r {<} > m}{\IfBooleanT{#1}{S}#2#3#4}",
+         r"\at *(1)<2>3, \at<2>3.", "S123, 023."),
+        (r"\NewDocumentCommand{\see}{m !o !t+}{#1\IfValueT{#2}{, #2}\IfBooleanT{#3}{!}}",
+         r"\see{a}[b] \see{a} [b] \see{a}+ \see{a} +.", "a, b a [b] a! a +."),
+        # What changes an argument before it is shown.
+        (r"\NewDocumentCommand{\p}{>{\TrimSpaces}m > { \ReverseBoolean } s}{<#1>\IfBooleanT{#2}{.}}",
+         r"\p{ x } \p{y}*", "<x>. <y>"),
+        (r"\NewDocumentCommand{\set}{>{\SplitArgument{1}{|}}m}{\oneset#1}"
+         r"\NewDocumentCommand{\oneset}{m m}{\{#1\IfValueT{#2}{:#2}\}}",
+         r"$\set{x | {|x|}|y}\set{a}\set{b|}$.", r"$\{x:{|x|}|y\}\{a\}\{b:\}$."),
+        (r"\NewDocumentCommand{\p}{>{\SplitList{;}}m}{<#1>}", r"\p{a;b}.", r"\p{a;b}."),
         # Braces around all of an optional argument or its default are not part of it.
         (r"\newcommand{\who}[1][{}]{all\ifthenelse{\isempty{#1}}{}{ of #1}}",
          r"\who, \who[{}], \who[x], \who[{[a]}].", "all, all, all of x, all of [a]."),

@@ -6,6 +6,8 @@ never expanded further, `Fence` can be sized by a call, and `Abbreviation` has a
 
 from dataclasses import dataclass
 
+from data.sources.arxiv.latex.definitions.signatures import Expected
+
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
@@ -14,7 +16,7 @@ class Parameters:
     count: int = 0
     default: str | None = None  # default of the first, if optional
     delimiters: list[str] | None = None  # \def's: before the first argument, then after each
-    signature: list[tuple[str, str]] | None = None  # of \NewDocumentCommand: kinds of arguments, and defaults
+    expected: list[Expected] | None = None  # of \NewDocumentCommand: argument by argument
 
     def __bool__(self) -> bool:
         return bool(self.count or self.delimiters)

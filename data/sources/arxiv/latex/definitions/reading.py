@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from data.sources.arxiv.latex.definitions.bodies import ASKS_GIVEN, DONE, Known, macro_of
 from data.sources.arxiv.latex.definitions.kinds import PICKS, Alias, Fence, Macro
+from data.sources.arxiv.latex.definitions.signatures import Expected, of_xargs, signature
 from data.sources.arxiv.latex.syntax import Arguments
 
 _COMMANDS = frozenset(
@@ -41,22 +42,12 @@ DEFINERS |= {"let", "DeclareMathOperator"}
 AMSTEX = {"define": "def", "redefine": "def"}  # AMS-TeX's own names
 TARGET = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
-_GROUP = re.compile(r"\{([^{}]*)\}\Z")
-# In xargs' [1=, 3=none, usedefault]: a number without a value means an empty default.
-_XARGS_ITEM = re.compile(r"(?:^|,)\s*+(?:([1-9])|(usedefault))\s*+(?:=\s*+(\{[^{}]*\}|[^,]*))?(?=,|$)")
 _LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z@])[ \t]*=?[ \t]?(?:\\([A-Za-z@]+|[^A-Za-z@])|.)", re.DOTALL)
 # Excludes control words that other parts of this package act on.
 _DELIMITER = (
     r"(?:[^#{}\\]|\\(?!(?:begin|end|par|item|fi|else|or|relax|if[a-z]*)(?![A-Za-z@]))[A-Za-z@]+){0,1000}+"
 )
 _PARAMETERS = re.compile(rf"\s*+({_DELIMITER})((?:#[1-9]{_DELIMITER}){{0,9}}+)(?=\{{)")
-_SIGNATURE = re.compile(  # a kind, its tokens and its default; \ in a pair would be a control sequence
-    r"\s*+\+?(?:(?P<plain>[msog])|(?P<token>t[^\s{}\\])|(?P<pair>[dr][^\s{}\\]{2})"
-    r"|(?P<given>[OG]|[DR][^\s{}\\]{2})\s*+\{(?P<default>(?:[^{}]|\{[^{}]*\})*+)\}"
-    r"|(?:e|(?P<all>E))\s*+\{\s*+(?P<marks>[^\s{}\\]{1,9})\s*+\}"
-    r"(?(all)\s*+\{(?P<defaults>(?:[^{}]|\{[^{}]*\})*+)\}))"
-)
-_GIVEN = re.compile(r"\{([^{}]*)\}|([^\s{}])")
 _PARAMETER = re.compile(r"#[1-9]([^#]*)")
 _WORD_BLANKS = re.compile(r"(\\[A-Za-z@]++)\s++")  # blanks that TeX does not read
 _ENVIRONMENT = re.compile(r"\*?\s*\{[^{}]*\}")
@@ -91,18 +82,18 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
     name, position = found[2] or found[3], found.end()
     if word in _FENCES:
         return _fence(word, name, text, position, read, known)
-    signature = None
+    expected = None
     if word in _DOCUMENT_COMMANDS:
         kinds, position = read.argument(text, position) or ("", position)
-        signature = _signature(kinds)
-        count, default = len(signature) if signature is not None else -1, None
+        expected = signature(kinds)
+        count, default = len(expected) if expected is not None else -1, None
     elif word in _XARGS:
         count, defaults, position = _count(text, position, read)
-        signature, default = _of_xargs(count, defaults or ""), None
+        expected, default = of_xargs(count, defaults or ""), None
     elif word in _TWO_OPTIONS:
         count, first, position = _count(text, position, read)
         second, position = read.unbraced_option(text, position) or ("", position)
-        signature = [("O", first or ""), ("O", second), *[("m", "")] * (count - 2)][:count]
+        expected = [Expected("O", first or ""), Expected("O", second), *[Expected("m")] * (count - 2)][:count]
         default = None
     elif word in _COMMANDS:
         count, default, position = _count(text, position, read)
@@ -119,8 +110,8 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
     macro = macro_of(body, count, known)
     if word not in _DOCUMENT_COMMANDS and ASKS_GIVEN.search(body):
         macro = None
-    if macro and (default is not None or signature is not None):
-        macro.parameters = replace(macro.parameters, default=default, signature=signature)
+    if macro and (default is not None or expected is not None):
+        macro.parameters = replace(macro.parameters, default=default, expected=expected)
     return Definition(name, macro, position, meaning=body)
 
 
@@ -220,36 +211,3 @@ def _environment(text: str, position: int, read: Arguments) -> Definition | None
             return None
         position = group[1]
     return Definition("", None, position)
-
-
-def _of_xargs(count: int, defaults: str) -> list[tuple[str, str]]:
-    """The arguments of a command of xargs; `usedefault` makes an empty optional one the default."""
-    items = _XARGS_ITEM.findall(defaults)
-    kind = "U" if any(used for _, used, _ in items) else "O"
-    optional = {number: _GROUP.sub(r"\1", value.strip()) for number, _, value in items if number}
-    return [
-        (kind, optional[str(number)]) if str(number) in optional else ("m", "")
-        for number in range(1, count + 1)
-    ]
-
-
-def _embellishments(marks: str, defaults: str | None) -> list[tuple[str, str]]:
-    r"""The arguments after marks in any order, such as _ and ^ in e{_^}: each kind has its own mark first."""
-    values = [group or token for group, token in _GIVEN.findall(defaults or "")] + [""] * len(marks)
-    kind = "e" if defaults is None else "E"
-    return [(kind + mark + marks.replace(mark, ""), value) for mark, value in zip(marks, values)]
-
-
-def _signature(kinds: str) -> list[tuple[str, str]] | None:
-    """The arguments of a document command, or None if their kinds are not supported."""
-    found: list[tuple[str, str]] = []
-    position = 0
-    while mark := _SIGNATURE.match(kinds, position):
-        if mark["marks"]:
-            found += _embellishments(mark["marks"], mark["defaults"])
-            position = mark.end()
-            continue
-        kind = mark["plain"] or mark["token"] or mark["pair"] or mark["given"]
-        found.append(("t*" if kind == "s" else kind, mark["default"] or ""))
-        position = mark.end()
-    return found if not kinds[position:].strip() and len(found) <= 9 else None
