@@ -15,7 +15,7 @@ from data.sources.arxiv.latex.calls import TooMuch
 from data.sources.arxiv.latex.conditionals import NAMED_TEST
 from data.sources.arxiv.latex.definitions.amendments import AMENDERS, amended
 from data.sources.arxiv.latex.definitions.bodies import DONE
-from data.sources.arxiv.latex.definitions.lookahead import PEEKS, by_letters
+from data.sources.arxiv.latex.definitions.lookahead import CHOOSES, by_letters
 from data.sources.arxiv.latex.definitions.reading import read_definition
 from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, loop, resolved_input
 from data.sources.arxiv.latex.marks import Output, Reading, marks_of
@@ -48,7 +48,7 @@ def expand(
     Raises TooMuch.
     """
     helpers: set[str] = set()
-    if PEEKS.search(text):
+    if CHOOSES.search(text):
         preamble, begin, document = text.partition("\\begin{document}")
         preamble, helpers = by_letters(preamble) if begin else (preamble, helpers)
         text = preamble + begin + document

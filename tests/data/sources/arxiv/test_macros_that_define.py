@@ -36,6 +36,22 @@ def test_it_defines_what_follows(preamble, source, left):
     assert section(preamble, source) == left
 
 
+@pytest.mark.parametrize(
+    ("preamble", "source", "left"),
+    [
+        (r"\newcommand{\named}[2]{#2\def\@currentlabel{#2}\label{#1}}", r"\named{a}{A$_{1}$} is.",
+         r"A$_{1}$\label{a} is."),
+        (r"\newcommand{\case}[1][]{\item[#1]\protected@edef\@currentlabel{{#1}}}", r"\case[(i)] one",
+         r"\item[(i)] one"),
+        (r"\newcommand{\set}[2]{\protected@write\@auxout{}{\string\newlabel{#1}{{#2}{\thepage}}}\textbf{#2}}",
+         r"\set{a}{A}.", r"\textbf{A}."),
+        (r"\newcommand{\see}[1]{\def\@currentlabel #1}", r"\see{a}.", r"\see{a}."),
+    ],
+)  # fmt: skip
+def test_what_it_keeps_for_references_is_left_out(preamble, source, left):
+    assert section(rf"\makeatletter{preamble}\makeatother", source) == left
+
+
 def test_one_that_calls_itself_ends():
     assert section(r"\newcommand{\a}{\def\x{1}\a\a}", r"\a\x.") == r"\a\a1."
     doubling = "".join(

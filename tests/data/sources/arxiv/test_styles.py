@@ -21,6 +21,15 @@ from tests.support.papers import section
          r"$A\indep B$", r"$A\mathrel{\rlap{$\textstyle\perp$}\mkern2mu{\textstyle\perp}} B$"),
         (r"\def\lsim{\mathrel{\mathpalette\two<}}\def\two#1#2{\vbox{\ialign{$#1##$\cr#2\cr\sim\cr}}}",
          r"$a\lsim b$", r"$a\mathrel{\vbox{\ialign{$\textstyle#$\cr<\cr\sim\cr}}} b$"),
+        # helpers with @ in their names
+        (r"\makeatletter\newcommand*\dotted{\mathpalette\dotted@{.5}}"
+         r"\newcommand*\dotted@[2]{\mathbin{\scalebox{#2}{$\m@th#1\bullet$}}}\makeatother",
+         r"$a\dotted b$", r"$a\mathbin{\scalebox{.5}{$\textstyle\bullet$}} b$"),
+        (r"\makeatletter\newcommand\wide[1]{\mathpalette{\wide@}{#1}}"
+         r"\def\wide@#1#2{\hat{\m@th #1#2}}\makeatother",
+         r"$\wide{x}$", r"$\hat{\textstyle x}$"),
+        (r"\makeatletter\def\b{\mathpalette\b@{x}}\def\b@#1#2{\setbox\z@\hbox{#2}\box\z@}\makeatother",
+         r"$\b$ \verb|\b@|", r"$\b$ \verb|\b@|"),
         (r"\newcommand\y[1]{\mathchoice{#1}{#1}}", r"$\y{a}$", r"$\y{a}$"),  # not all four
         # text in formulas too
         (r"\newcommand\name[1]{\ifmmode\text{#1}\else{#1}\fi}", r"\name{one} and $\name{two}$",

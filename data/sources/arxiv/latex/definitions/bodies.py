@@ -21,6 +21,7 @@ from data.sources.arxiv.latex.definitions.kinds import (
 from data.sources.arxiv.latex.definitions.lookahead import PEEKS
 from data.sources.arxiv.latex.definitions.romans import with_romans
 from data.sources.arxiv.latex.definitions.styles import in_text_style
+from data.sources.arxiv.latex.definitions.unseen import without_unseen
 from data.sources.arxiv.latex.syntax import WORD, Arguments, append
 
 DONE = "\0"  # marks a name in a value that must not be expanded again; TeX ignores it
@@ -86,6 +87,8 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     spaced = _XSPACE.search(body) is not None
     if spaced:
         body = _XSPACE.sub("", body)
+    if "@" in body:
+        body = without_unseen(body)
     if "\\mathchoice" in body or "\\mathpalette" in body:
         body = in_text_style(body)
     if not known.may_input and _INPUTS.search(body):

@@ -7,21 +7,23 @@ those of a paper's preamble other names.
 
 import re
 
+from data.sources.arxiv.latex.definitions.styles import STYLES
 from data.sources.arxiv.latex.syntax import Arguments
 
 PEEKS = re.compile(r"\\(@ifnextchar|kernel@ifnextchar|@ifstar|@testopt)(?![A-Za-z@])")
 _NAME = r"\\(?=[A-Za-z@]*@)([A-Za-z@]++)"
 _DEFINED = re.compile(rf"\\(?:def|gdef|newcommand\*?|renewcommand\*?)\s*+\{{?\s*+{_NAME}")
 _WORD = re.compile(_NAME)
+CHOOSES = re.compile(rf"{PEEKS.pattern}|{STYLES.pattern}")
 _MOST = 10  # choices of one call
 _BRANCHES = 300  # look for names in this many characters
 
 
 def by_letters(preamble: str) -> tuple[str, set[str]]:
-    """The preamble with letters for @ in the names of macros that are chosen by what follows; those names."""
+    """The preamble with letters for @ in the names of macros chosen by what follows or by size; those names."""
     chosen = {
         name
-        for mark in PEEKS.finditer(preamble)
+        for mark in CHOOSES.finditer(preamble)
         for name in _WORD.findall(preamble, mark.end(), mark.end() + _BRANCHES)
     }
     names = {name: name.replace("@", "At") for name in chosen.intersection(_DEFINED.findall(preamble))}
