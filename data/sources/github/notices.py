@@ -21,19 +21,21 @@ _PREAMBLE = re.compile(  # code that may come before the notice
 
 # Sentences about a license or copyright.
 _NOTICE = re.compile(
-    r"(?i:copyright)[\s:]*(?:\(c\)|©|\d{4}|(?i:by|the)\b|[A-Z@<{%])"
+    r"(?i:copyright)[\s:]*(?:\(c\)|©|\(?\d{4}|(?i:by|the)\b|[A-Z@<{%])"
     r"|(?i:copyright\s+(?:holders?|owners?)\s+(?:and|or|nor|be|shall|give|disclaim|make)s?\b)"
     r"|(?:©|\([cC]\)|&copy;)[\s:,]*(?:\d{4}|[A-Z])"
-    r"|(?i:\ball rights reserved|\bspdx-(?:license|file)|@(?:licen[cs]e|copyright|preserve)\b|\bcopyleft\b"
+    r"|(?i:\b(?:all|no)\s+rights\s+(?:are\s+)?reserved|\bspdx-(?:license|file)|@(?:licen[cs]e|copyright|preserve)\b|\bcopyleft\b"
     r"|\b(?:re)?licen[cs]ed\s+(?:under|to|by|with|for|as|via)\b"
     r"|\b(?:under|governed\s+by)\s+(?:[\w.,'-]+\s+){0,6}(?:licen[cs]es?|terms)\b"
     r"|\b(?:mit|bsd|apache|gnu|[al]?gpl\w*|mozilla|public|isc|x11|expat|boost|zlib|software|source"
     r"|proprietary|general)"
-    r"[\s-](?:style\s)?licen[cs]e\b|\b[al]?gpl ?v?[23]\b|\blppl\b|\bcc[\s-]by\b"
+    r"[\s-](?:style\s|\d[\s-]clause\s)?licen[cs]e\b|\b[al]?gpl ?v?[23]\b|\blppl\b|\bcc[\s-]by\b"
     r"|\b(?:see|read|refer\s+to)\s(?:[\w-]+\s){0,4}[`'\"]?(?:licen[cs]e|copying|copyright\s+for)\b"
-    r"|\blicen[cs]e\s*[:=]|\blicen[cs]e\s+(?:file|agreement|terms|text|header|information)\b"
+    r"|\blicen[cs]e\s*[:=]|\blicen[cs]e\s+(?:(?:&|and)\s+)?(?:file|agreement|terms|text|header|information)\b"
+    r"|\b(?:placed|put|released)\s+(?:in|into|to|under)\s+(?:the\s+)?public\s+domain\b|\b(?:begin|end)\s+(?:of\s+)?licen[cs]e\b"
+    r"|\bconditions\s+of\s+distribution\s+and\s+use\b|\busage\s+and\s+redistribution\b"
     r"|\bpermission\s+(?:is\s+(?:hereby\s+)?granted|to\s+use,)|\bhereby\s+granted\b|\bis\s+free\s+software\b"
-    r"|\bredistribut(?:e|ed|ion)\b.{0,80}\b(?:source|binary|modif|terms|condition|permitted)"
+    r"|\bredistribut(?:e|ed|ions?)\b.{0,80}\b(?:source|binary|modif|terms|condition|permitted)"
     r"|\bneither\s+the\s+names?\b|\bendorse\s+or\s+promote\b|\b(?:above\s+copyright|permission)\s+notice\b"
     r"|\b(?:without|no)\s+(?:any\s+)?warrant|\bwarrant(?:y|ies)\s+(?:of|or)\b|\bexpress\s+or\s+implied\b"
     r"|[\"'`]as[\s-]is[\"'`]|\bliable\s+for\b|\bliability\b|\bin\s+the\s+hope\s+that\b"
@@ -68,7 +70,10 @@ _BODY = re.compile(  # the beginning of a license's own text, which fills the re
     re.IGNORECASE,
 )
 _COPYRIGHT_LINE = re.compile(r"(?i:copyright|\(c\)|©|&copy;|all rights reserved|spdx-|licen[cs]e\s*:)")
-_STARTS = re.compile(r"(?i:copyright|\(c\)|©|spdx-|@\w|all rights|licensed|licen[cs]e\s*:|authors?\b)")
+_STARTS = re.compile(  # "copyright notice, this list" goes on a sentence
+    r"(?i:copyright(?!\s+(?:and|holder|in|law|notice|owner|statement))|\(c\)|©|spdx-|@\w|all rights|licensed"
+    r"|licen[cs]e\s*:|authors?\b)"
+)
 _UNFINISHED = re.compile(
     r"(?:[,;&(]|\b(?:\d{4}|is|are|under|and|or|of|the|by|to|in|for|with|rights))$", re.IGNORECASE
 )

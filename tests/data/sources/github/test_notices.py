@@ -177,9 +177,44 @@ def test_a_description_next_to_the_notice_is_kept(path, text, left):
     assert without_notice(left, path) == left
 
 
+@pytest.mark.parametrize("after", ["source code must retain", "binary form must reproduce"])
+@pytest.mark.parametrize("mark", ["// ", "# ", " * "])
+def test_conditions_are_removed_however_their_lines_break(after, mark):
+    conditions = (
+        "Redistribution and use in any form are permitted if these are met:||"
+        "    * Redistributions of source code must retain the above copyright notice,|      and this list.|"
+        f"    * Redistributions in {after} the above|copyright notice, this list and the disclaimer|"
+        "in the documentation.||THIS SOFTWARE IS PROVIDED 'AS IS'."
+    )
+    lines = "\n".join(mark + line for line in f"Copyright 2020 B Lee|{conditions}".split("|"))
+    path = "a.py" if mark == "# " else "a.c"
+    header = f"/*\n{lines}\n */" if mark == " * " else lines
+    assert without_notice(f"{header}\n\nx = 1", path) == "x = 1"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "See the README file for information on usage and redistribution.",
+        "For conditions of distribution and use, see copyright notice in flow.h",
+        "License & terms of use: https://example.org/copyright.html",
+        "BSD 3-Clause License; see https://example.org/LICENSE",
+        "This module has been placed in the public domain.",
+        "Copyright (2020) National Flow Company",
+        "BEGIN LICENSE BLOCK",
+        "No rights are reserved.",
+    ],
+)
+def test_other_words_of_notices_are_removed(sentence):
+    for path, text in {"a.py": f"# {sentence}\n\nx = 1", "a.c": f"/* {sentence} */\nx = 1"}.items():
+        assert without_notice(text, path) == "x = 1"
+
+
 @pytest.mark.parametrize(
     "comment",
     [
+        "Tells what is in the public domain from what is not.",
+        "Counts usage and distribution of copyright notices.",
         "Checks the license plates of cars.",
         "Renews a driver's licence when it expires.",
         "Reads the license key that a customer types in.",
