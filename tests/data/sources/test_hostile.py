@@ -221,7 +221,7 @@ def test_a_header_that_claims_gigabytes_ends_that_tar_alone(tmp_path):
         info.type, info.size = kind, 6 << 30
         path = tmp_path / "repo.tar"
         path.write_bytes(info.tobuf() + b"x" * 1024)
-        with pytest.raises(tarfile.ReadError, match="a header of"):
+        with pytest.raises(tarfile.ReadError, match=r"headers? of"):
             list(read_github(path))
 
 
