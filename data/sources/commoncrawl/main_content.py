@@ -12,17 +12,19 @@ weaknesses by changing the parsed page before the extraction:
 - Numbered lists that start at a number other than 1 would be numbered from 1.
 - A sign that stands alone between tags (`1990</b>–<b>2000`) and a date in a sentence are lost.
 - Sometimes nearly the entire article is lost. If less than half of the paragraph text is extracted, the rules
-  are relaxed step by step, until the article's text is taken without any rule.
+  are relaxed step by step, until the article's text is taken without any rule. So is the largest text without
+  paragraphs, only <br>, if less than half as much is extracted.
 
 The only threshold is one half. Every element is visited a constant number of times.
 """
 
 import re
 from html import unescape
+from operator import itemgetter
 from typing import cast
 
 from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.html import HTMLTree
+from resiliparse.parse.html import HTMLTree, NodeType
 from resiliparse.parse.html.node import ElementNode
 
 from data.sources.commoncrawl.article import Article, find_article
@@ -72,6 +74,7 @@ _SOFT_HYPHEN = "\u00ad"
 _DATES = "p time, li time, dd time, blockquote time"
 _REWRITTEN = f'math, script[type^="math/tex"], sup, sub, {_DATES}'
 _REWRITING = FORMULA | TIME | RAISED | LOWERED
+_UNSEEN = "[hidden], noscript, template, nav, footer, aside"
 _NEVER = "[hidden], script, style, noscript, template, button, iframe, body * nav, body * form"
 
 
@@ -121,13 +124,38 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
         for heading in select(body, _NAMED_HEADINGS):
             heading.remove_attribute("id")
     article = find_article(body)
-    if article is None or 2 * article.n_characters < article.most:
-        has_comments = body.query_selector(_COMMENTS) is not None
-        everything = _plain(tree, comments=has_comments)
-        if article is None or 2 * article.n_characters < len(everything):
-            # The paragraphs are too small a part of the page to tell where the article is.
-            return title, _without_comments(tree, everything) if has_comments else everything
-    return title, _extract_article(tree, body, article)
+    if article is not None and 2 * article.n_characters >= article.most:
+        return title, _extract_article(tree, body, article)
+    # The paragraphs may be too small a part of the page to tell where the article is.
+    block, size = _lines_between_breaks(body)
+    has_comments = body.query_selector(_COMMENTS) is not None
+    text = _plain(tree, comments=has_comments)
+    if article is not None and 2 * article.n_characters >= len(text):
+        text = _extract_article(tree, body, article)
+    elif has_comments:
+        text = _without_comments(tree, text)
+    if block is not None and 2 * len(text) < size:
+        block.remove_attribute("hidden")  # as what surrounds an article is
+        text = _alone(tree, body, block)
+    return title, text
+
+
+def _lines_between_breaks(body: ElementNode) -> tuple[ElementNode | None, int]:
+    """The element with the most text of its own around <br>, and how many characters that is."""
+    blocks = dict.fromkeys(each.parent_element for each in select(body, "br"))
+    found = [(_n_own(block), block) for block in blocks if block and block.closest(_UNSEEN) is None]
+    size, block = max(found, key=itemgetter(0), default=(0, None))
+    return block, size
+
+
+def _n_own(element: ElementNode) -> int:
+    """How many characters an element has outside the elements in it."""
+    size, node = 0, element.first_child
+    while node is not None:
+        if node.type == NodeType.TEXT:
+            size += len(" ".join((node.text_content or "").split()))
+        node = node.next_sibling
+    return size
 
 
 def _rewrite(tree: HTMLTree, body: ElementNode) -> None:
@@ -171,8 +199,13 @@ def _extract_article(tree: HTMLTree, body: ElementNode, article: Article) -> str
     text = _plain(tree, comments=True)
     if 2 * len(text) >= article.n_characters:
         return text
+    return _alone(tree, body, element) or text
+
+
+def _alone(tree: HTMLTree, body: ElementNode, element: ElementNode) -> str:
+    """The text of an element, by no rule."""
     body.replace_children(element)
-    return extract_plain_text(tree, alt_texts=False, skip_elements=[_NEVER]) or text
+    return extract_plain_text(tree, alt_texts=False, skip_elements=[_NEVER])
 
 
 def _without_comments(tree: HTMLTree, everything: str) -> str:

@@ -326,6 +326,25 @@ def test_no_page_fails_and_an_article_that_is_most_of_it_is_kept(parts):
     assert sum("wheels" in line for line in found) == 200
 
 
+BROKEN = "<br><br>".join(sentence("the mill", number) for number in range(5))
+
+
+@pytest.mark.parametrize("tag", ["div", "td", "span"])
+@pytest.mark.parametrize("name", ["permalink", "post gallery", "skip"])  # which resiliparse takes for boxes
+@pytest.mark.parametrize("after", ["", "<div class=form><p>Use the form below to write to us.</p></div>"])
+def test_a_text_of_lines_without_paragraphs_is_not_lost(tag, name, after):
+    outer = "<table><tr>" if tag == "td" else "<div>"
+    text = f"<div>{outer}<{tag} class='{name}'>{BROKEN}</{tag}></div></table>{after}"
+    found = lines(page(f"<ul><li><a href=/>Home</a></ul>{text}"))
+    assert found[:5] == [sentence("the mill", number) for number in range(5)]
+
+
+@pytest.mark.parametrize("box", ["<nav>", "<footer>", "<noscript>", "<div hidden>", "<div class=newsletter>"])
+def test_lines_in_what_is_no_text_are_not_taken_for_it(box):
+    end = box.replace("<", "</").split()[0].rstrip(">") + ">"
+    assert lines(page(f"{box}<div>{BROKEN}</div>{end}<p>A short page.</p>")) == ["A short page."]
+
+
 def test_marked_pages_are_extracted_better_than_by_resiliparse_and_trafilatura(shared_data):
     """Recall, precision and F over marked passages; benchmarks/recall/pages.py prints them."""
     pytest.importorskip("trafilatura", reason="trafilatura is not installed (pip install -e '.[dev]')")
