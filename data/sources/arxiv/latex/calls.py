@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from data.sources.arxiv.latex import conditionals
-from data.sources.arxiv.latex.arguments import answered, as_text, call_arguments, ended, taken
+from data.sources.arxiv.latex.arguments import answered, as_text, ended, taken
 from data.sources.arxiv.latex.definitions.bodies import DONE, PROGRAMS
 from data.sources.arxiv.latex.definitions.kinds import Abbreviation, Alias, Macro
 from data.sources.arxiv.latex.definitions.lookahead import PEEKS, peeked
@@ -195,7 +195,7 @@ class Calls:
             if macro and macro.parameters.count and mark[1] not in active:
                 marks.append(mark)
         for mark in marks[-_LAST_CALLS:]:
-            if call_arguments(self.macros[mark[1]].parameters, value, mark.end(), Arguments()) is None:
+            if taken(self.macros[mark[1]], value, mark.end(), Arguments()) is None:
                 return value[: mark.start()], mark[1], value[mark.end() :]
         return None
 
@@ -207,8 +207,8 @@ class Calls:
             if self._unended > (_UNENDED if most == MAX_OPTION else _UNENDED // 10):
                 break
             whole = tail + text[position : position + most]
-            found = call_arguments(self.macros[name].parameters, whole, 0, read := Arguments())
-            if found is not None and found[1] > len(tail):
+            found = taken(self.macros[name], whole, 0, read := Arguments())
+            if found is not None and found[2] > len(tail):
                 value = self._value(whole, name, 0, active, depth)
                 return (value[0], position + value[1] - len(tail)) if value else None
             self._unended += read.has_failed

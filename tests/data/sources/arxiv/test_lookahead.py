@@ -25,6 +25,13 @@ STAR = r"\newcommand{\n}{\@ifstar{\n@star}{\n@plain}}\def\n@star#1{\left|#1\righ
          r"\def\b@n#1{n#1}", r"\b*[q]{r}\b*{r}\b{r}.", "sqrsrnr."),
         (r"\newcommand{\u}[1]{\emph{#1}\kernel@ifnextchar,{}{ }}", r"\u{a}, \u{b} c.",
          r"\emph{a}, \emph{b}  c."),
+        # A delimiter that is sized unless a star follows, and a name with a star from the package suffix.
+        (r"\DeclarePairedDelimiter\abs{|}{|}\let\fixed\abs\def\abs{\@ifstar{\fixed}{\fixed*}}",
+         r"$\abs{x}+\abs*{y}$.", r"$\left|x\right|+|y|$."),
+        (r"\newcommand*\of[2]{#1/#2}\WithSuffix\newcommand\of*[1]{*#1}\WithSuffix\long\def\emph*#1{<#1>}",
+         r"\of ab \of*a \of *{b}, \emph*{c} \emph{d}.", r"a/b *a *b, <c> \emph{d}."),
+        (r"\newcommand\of{x}\WithSuffix\def\of!{y}", r"\verb|\WithSuffix\def\of*|.",
+         r"\verb|\WithSuffix\def\of*|."),
         # Flags choose first.
         (r"\newif\iffinal\finaltrue\newcommand{\w}{\iffinal\@ifstar{S}{N}\else O\fi}",
          r"\w* \w{} \finalfalse\w*.", "S N{} O*."),

@@ -14,13 +14,20 @@ PEEKS = re.compile(r"\\(@ifnextchar|kernel@ifnextchar|@ifstar|@testopt)(?![A-Za-
 _NAME = r"\\(?=[A-Za-z@]*@)([A-Za-z@]++)"
 _DEFINED = re.compile(rf"\\(?:def|gdef|newcommand\*?|renewcommand\*?)\s*+\{{?\s*+{_NAME}")
 _WORD = re.compile(_NAME)
-CHOOSES = re.compile(rf"{PEEKS.pattern}|{STYLES.pattern}")
+# The package suffix: another command for a name with a star.
+_SUFFIX = re.compile(
+    r"\\WithSuffix\s*+((?:\\(?:long|global|protected)\s*+)*+\\(?:(?:re)?newcommand|providecommand|g?def))\*?+"
+    r"\s*+\{?\s*+\\([A-Za-z]++)\s*+\*\s*+\}?"
+)
+CHOOSES = re.compile(rf"{PEEKS.pattern}|{STYLES.pattern}|\\WithSuffix")
 _MOST = 10  # choices of one call
 _BRANCHES = 300  # look for names in this many characters
 
 
 def by_letters(preamble: str) -> tuple[str, set[str]]:
-    """The preamble with letters for @ in the names of macros chosen by what follows or by size; those names."""
+    """The preamble with letters for @ in names of macros chosen by what follows or by size; those names."""
+    suffixed = _SUFFIX.findall(preamble)
+    preamble = _SUFFIX.sub(_with_star, preamble)
     chosen = {
         name
         for mark in CHOOSES.finditer(preamble)
@@ -30,7 +37,15 @@ def by_letters(preamble: str) -> tuple[str, set[str]]:
     names = {name: new for name, new in names.items() if f"\\{new}" not in preamble}
     if names:
         preamble = _WORD.sub(lambda mark: "\\" + names.get(mark[1], mark[1]), preamble)
-    return preamble, set(names.values())
+    stars = {name + with_star for _, name in suffixed for with_star in ("WithStar", "WithoutStar")}
+    return preamble, stars.union(names.values())
+
+
+def _with_star(mark: re.Match) -> str:
+    r"""A definition by \WithSuffix as one of a helper, which \@ifstar chooses."""
+    name = "\\" + mark[2]
+    choice = f"\\@ifstar{{{name}WithStar}}{{{name}WithoutStar}}"
+    return f"\\let{name}WithoutStar{name}\\def{name}{{{choice}}}{mark[1]}{name}WithStar "
 
 
 def peeked(value: str, text: str, position: int, read: Arguments) -> tuple[str, int] | None:
