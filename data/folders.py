@@ -18,6 +18,7 @@ from pathlib import Path
 
 from configs import regular_file
 from configs.checks import near
+from configs.existence import exists, is_dir, is_file
 from data.errors import DataError
 
 NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV)
@@ -28,7 +29,7 @@ def run_path(run: str) -> Path:
     """The folder of `run=`: RUN itself if /absolute, ./relative, below runs/ or a run; else runs/RUN."""
     first, path = run.partition(os.sep)[0], Path(run)
     is_path = (first in ("", ".", "..", "runs") and os.sep in run) or run in (".", "..")
-    is_run = os.sep in run and (path / "config.yaml").is_file()  # made when anything with a slash was a path
+    is_run = os.sep in run and is_file(path / "config.yaml")  # made when anything with a slash was a path
     return path if is_path or is_run else Path("runs") / run
 
 
@@ -45,19 +46,19 @@ def find_run(word: str, key: str = "run") -> Path:
     """
     path = run_path(word)
     name, _, step = word.rpartition("@")
-    if name and step.isdecimal() and not path.exists() and run_path(name).is_dir():
+    if name and step.isdecimal() and not exists(path) and is_dir(run_path(name)):
         raise DataError(f"{key}={word}: a step of a run, expected the run: {key}={run_word(run_path(name))}")
     for one in (path, Path(word)):
-        if one.exists() and (run := run_with(one)):
+        if exists(one) and (run := run_with(one)):
             if one.parent.resolve() == (run / "checkpoints").resolve():
                 raise DataError(f"{key}={word}: a step of a run, expected the run: {key}={run_word(run)}")
             return run
     if runs := runs_in(path):
         some = ", ".join(f"{key}={run_word(run)}" for run in runs[:5])
         raise DataError(f"{key}={word}: a folder of runs; choose one: {some}")
-    if path.exists():  # whatever reads it reports what is wrong
+    if exists(path):  # whatever reads it reports what is wrong
         return path
-    names = [other.name for other in path.parent.glob("*") if other.is_dir()]
+    names = [other.name for other in path.parent.glob("*") if is_dir(other)]
     alike = near(path.name, names)
     meant = [f"did you mean {key}={run_word(path.parent / other)}?" for other in alike]
     raise DataError(f"{key}={word}: no such run ({path}); {(*meant, '`relama runs` lists the runs here')[0]}")
@@ -69,7 +70,7 @@ def runs_in(folder: Path) -> list[Path]:
 
 
 def _is_run(path: Path) -> bool:
-    return (path / "checkpoints").is_dir() and (path / "config.yaml").is_file()
+    return is_dir(path / "checkpoints") and is_file(path / "config.yaml")
 
 
 def run_word(path: Path) -> str:
@@ -100,7 +101,7 @@ def filling(folder: Path) -> Iterator[Path]:
             raise DataError(f"{folder}: another process is writing it; wait for it, or choose another folder")
         try:
             for left in temporary.iterdir():  # remains from a killed process
-                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+                shutil.rmtree(left) if is_dir(left) and not left.is_symlink() else left.unlink()
             yield temporary
         finally:
             if _is(handle, temporary):  # not committed
@@ -114,7 +115,7 @@ def commit(temporary: Path, folder: Path) -> None:
     sync_tree(temporary)
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
+    if exists(folder):
         folder.rename(old)
     temporary.rename(folder)
     sync(folder.parent)
@@ -127,7 +128,7 @@ def commit_once(temporary: Path, folder: Path) -> None:
     try:
         temporary.rename(folder)
     except OSError:
-        if not folder.exists():
+        if not exists(folder):
             raise
         shutil.rmtree(temporary)
     sync(folder.parent)
@@ -140,7 +141,7 @@ def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     If the block raises, `path` is unchanged. Two processes take turns. A task that may run twice passes a
     `temporary` made by `own`.
     """
-    if path.is_dir():
+    if is_dir(path):
         raise IsADirectoryError(f"{path} is a folder; give the name of a file")
     with nullcontext(temporary) if temporary else _alone(path.with_name(path.name + ".tmp")) as temporary:
         try:
@@ -211,7 +212,7 @@ def files_below(folder: Path) -> list[Path]:
     It skips hidden folders that cannot be listed, such as the trash or a system's index.
     """
     found = [Path(place, name) for place, _, names in walk(folder, needs_hidden=False) for name in names]
-    return sorted(path for path in found if path.is_file())
+    return sorted(path for path in found if is_file(path))
 
 
 def is_hidden(path: Path) -> bool:
@@ -229,10 +230,10 @@ def matching(folder: Path, pattern: str) -> list[Path]:
 
 def set_aside(path: Path) -> str:
     """Keep a file under another name; return a note with that name, empty if there is nothing to keep."""
-    if not path.exists() or path.stat().st_size == 0:
+    if not exists(path) or path.stat().st_size == 0:
         return ""
     number = 1
-    while (kept := path.with_stem(f"{path.stem}-{number}")).exists():
+    while exists(kept := path.with_stem(f"{path.stem}-{number}")):
         number += 1
     path.rename(kept)
     return f" (the old one is {kept})"
@@ -245,9 +246,9 @@ def refuse_unwritable(path: Path, output: Path | None = None) -> None:
     """
     parent = path.parent
     try:
-        if path.is_dir():
+        if is_dir(path):
             raise IsADirectoryError(errno.EISDIR, "a folder; give the name of a file")
-        while not parent.exists():
+        while not exists(parent):
             parent = parent.parent
         with tempfile.TemporaryFile(dir=parent):  # it has no name, so a kill leaves nothing behind
             pass
@@ -314,7 +315,7 @@ def sync(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno != errno.EINVAL or not path.is_dir():  # some file systems cannot sync folders
+        if error.errno != errno.EINVAL or not is_dir(path):  # some file systems cannot sync folders
             raise
     finally:
         os.close(handle)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from configs.errors import FULL
+from configs.existence import exists
 from configs.sizes import binary
 from data.cache import files
 from data.errors import DataError
@@ -149,7 +150,7 @@ class Disk:
 
     def punch(self, path: Path, offset: int, n_bytes: int) -> None:
         """Free a part of a sparse file. Raises DataError if the file system cannot do that."""
-        if not path.exists():
+        if not exists(path):
             return
         with open(path, "r+b") as file, self._counting:  # a count in between would subtract it twice
             before = os.fstat(file.fileno()).st_blocks

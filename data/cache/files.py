@@ -14,6 +14,7 @@ from typing import BinaryIO, cast
 
 import xxhash
 
+from configs.existence import exists, is_file
 from data import folders
 from data.bucket import Bucket
 from data.errors import DataError
@@ -63,7 +64,7 @@ def local_tokenizer(bucket: Bucket, folder: Path, fingerprint: str) -> Path:
                 if name == TOKENIZERS[0]:
                     break
     path = tokenizer_in(folder)
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(f"{bucket.at(path.name)}: missing; {AGAIN}")
     if not is_right():
         raise DataError(f"{bucket.at(path.name)}: not the tokenizer that made these tokens; {AGAIN}")
@@ -100,7 +101,7 @@ def local_text(bucket: Bucket, folder: Path, text_file: Path) -> Path:
     """A copy of a file of cleaned text in `folder`, the store's place in the cache. A missing file is not
     copied; whoever reads it reports that."""
     path, found = folder / "text" / text_file.name, _beside(bucket, folder, text_file)
-    if found and not path.exists():
+    if found and not exists(path):
         path.parent.mkdir(exist_ok=True)
         with suppress(FileNotFoundError):
             keep(path, found[0].read(found[1]))

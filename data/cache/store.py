@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 import xxhash
 
+from configs.existence import exists
 from data.bucket import Bucket, WrongContent
 from data.cache import files
 from data.cache.config import CacheConfig
@@ -149,7 +150,7 @@ class BucketStore(TokenStore):
         return memoryview(self._fetch(shard, unit)[0])[within * BLOCK : (within + 1) * BLOCK]
 
     def _cached(self, shard: int, block: int) -> bytes | None:
-        if not self.path_of(shard).exists():  # the checksums may arrive after the first blocks
+        if not exists(self.path_of(shard)):  # the checksums may arrive after the first blocks
             return None
         known = self._sums(shard)
         found = self.disk.read(self.path_of(shard), block * BLOCK, known.size_of(block), known.size)
@@ -167,7 +168,7 @@ class BucketStore(TokenStore):
             return f"{len(wrong)} blocks differ from their checksums" if wrong else None
 
         with self.disk.claim(self.folder, f"{name} {unit}"):
-            there = self.disk.read(path, low, high - low, size) if path.exists() else b""
+            there = self.disk.read(path, low, high - low, size) if exists(path) else b""
             if len(there) == high - low and check(there) is None:
                 return there, 0  # another process or thread has fetched it in the meantime
             try:
@@ -272,7 +273,7 @@ class BucketStore(TokenStore):
         name, size = entry["documents_file"], entry["documents"] * DOCUMENT.itemsize
         path = self.folder / name
         with self.disk.claim(self.folder, name):
-            if not path.exists() or path.stat().st_size != size:
+            if not exists(path) or path.stat().st_size != size:
                 files.keep(path, files.whole(self.bucket, name, size, entry["documents_xxh3"]))
         return super()._documents(shard)
 

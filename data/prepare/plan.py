@@ -13,6 +13,7 @@ from pathlib import Path
 
 import xxhash
 
+from configs.existence import exists, is_dir
 from data import folders, remote
 from data.documents import Document, Drop, Record
 from data.engine import EngineConfig
@@ -131,10 +132,10 @@ def work_folder(folder: Path, settings: dict, progress: Progress) -> Path:
     """
     work = folder / WORK
     known = work / "settings.json"
-    if (work / "read").is_dir():
+    if is_dir(work / "read"):
         progress.say(f"{work}: left unfinished by an earlier version; starting over")
         shutil.rmtree(work)
-    if known.exists():
+    if exists(known):
         begun = json.loads(known.read_text())
         same = recorded(begun, settings)
         different = sorted(key for key in {*same, *settings} if same.get(key) != settings.get(key))
@@ -168,10 +169,10 @@ def keep_read(plan: Plan) -> None:
     read = [
         path for other in others for path in folders.matching(other / "read", "*") if path.name.isdecimal()
     ]
-    made = {path.read_text(): path.parent for task in read if (path := task / INPUTS).exists()}
+    made = {path.read_text(): path.parent for task in read if exists(path := task / INPUTS)}
     for task in range(len(plan.tasks) if made else 0):
         found = made.get(plan.inputs(task))
-        if found is None or plan.read(task).exists():
+        if found is None or exists(plan.read(task)):
             continue
         moved = folders.own(plan.read(task))
         found.rename(moved)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from configs.existence import exists
 from configs.sizes import decimal
 from data import engine, folders
 from data.accounts import BROKEN, Report
@@ -59,7 +60,7 @@ def make_text(
     everything = range(len(plan.tasks))
     keep_read(plan)
 
-    todo = [task for task in everything if not plan.read(task).exists()]
+    todo = [task for task in everything if not exists(plan.read(task))]
     engine.run(
         on, "read", partial(read_task, plan), todo, plan.folder / "logs", _reading(plan, todo, progress)
     )
@@ -73,7 +74,7 @@ def make_text(
         status = partial(progress.show, f"looking for duplicates among {report.kept:,} documents")
         read = [plan.read(task) for task in everything]
         stages.find(recipe.duplicates, read, report.kept, plan.duplicates, on, status)
-    todo = [task for task in everything if not plan.written(task).exists()]
+    todo = [task for task in everything if not exists(plan.written(task))]
     engine.run(
         on, "write", partial(write_task, plan), todo, plan.folder / "logs", _writing(plan, todo, progress)
     )
@@ -152,7 +153,7 @@ def _reading(plan: Plan, todo: list[int], progress: Progress) -> Callable[[], No
 
 def _writing(plan: Plan, todo: list[int], progress: Progress) -> Callable[[], None]:
     def status() -> None:
-        done = sum(plan.written(task).exists() for task in todo)
+        done = sum(exists(plan.written(task)) for task in todo)
         progress.show(f"writing, {done:,} of {len(todo):,} tasks")
 
     return status
@@ -177,7 +178,7 @@ def _quarantined(plan: Plan, folder: Path) -> Path | None:
     """Collect all tasks' quarantined records into one file, in order; None if there are none."""
     goal = folder / "quarantine.jsonl"
     tasks = range(len(plan.tasks))
-    found = [path for task in tasks if (path := plan.read(task) / "quarantine.jsonl").exists()]
+    found = [path for task in tasks if exists(path := plan.read(task) / "quarantine.jsonl")]
     if not found:
         goal.unlink(missing_ok=True)
         return None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from configs import regular_file
 from configs.errors import FAILING, again, reason
+from configs.existence import exists, is_file
 from data import engine, folders, mixture, remote
 from data.documents import text_files
 from data.errors import DataError, OtherSettings
@@ -62,7 +63,7 @@ def make(config: PrepareConfig) -> None:
                 _prepare_text(config, inputs, refine)
             if tokenizer is not None:
                 _prepare_tokens(config, tokenizer)
-            if (report := config.folder / "report.json").is_file():
+            if is_file(report := config.folder / "report.json"):
                 try:
                     write_page(config.folder)
                 except (ValueError, TypeError, LookupError, AttributeError):  # the page is optional
@@ -133,7 +134,7 @@ def _is_prepared(folder: Path, settings: dict) -> bool:
     from data.prepare.plan import recorded
 
     report = folder / "report.json"
-    if not (folder / "text").exists():
+    if not exists(folder / "text"):
         return False
     try:
         made = recorded(json.loads(regular_file.content(report))["settings"], settings)
@@ -155,7 +156,7 @@ def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
     from data.tokens.build import build_store, work_folder  # here, so that stage=text need not wait for it
 
     text_folder, output = config.folder / "text", config.folder / "tokens"
-    if (output / "manifest.json").exists():
+    if exists(output / "manifest.json"):
         different = _differences(config, tokenizer, text_folder, output)
         if different and not config.replace:
             raise OtherSettings(

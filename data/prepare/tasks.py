@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from configs.existence import exists
 from data import folders
 from data.accounts import BROKEN, Quarantine, Report, account
 from data.dedup import exact, stages
@@ -53,7 +54,7 @@ def write_task(plan: Plan, task: int) -> None:
         first += n_rows
         goal = plan.text / path.name
         if not dropped:
-            if not goal.exists():
+            if not exists(goal):
                 folders.link(path, goal)
             continue
         for row, document in enumerate(read_documents(path)):

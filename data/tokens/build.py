@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
+from configs.existence import exists, is_dir
 from configs.sizes import decimal
 from data import engine, folders, remote
 from data.documents import read_row, text_files
@@ -98,7 +99,7 @@ def _begun(output: Path, settings: dict) -> Path:
     work = work_folder(output)
     own = work / xxhash.xxh3_64_hexdigest(json.dumps(settings, sort_keys=True).encode())
     shutil.rmtree(output.with_name(output.name + ".tmp"), ignore_errors=True)  # an earlier version's
-    for other in work.iterdir() if work.is_dir() else ():
+    for other in work.iterdir() if is_dir(work) else ():
         if other != own:
             shutil.rmtree(other)
     for name in ("encoded", "store"):
@@ -113,7 +114,7 @@ def _encode(plan: Plan, sizes: list[int], on: EngineConfig, logs: Path, progress
     before, started = sum(sizes) - sum(sizes[file] for file in todo), time.monotonic()
 
     def encoding() -> None:
-        done = before + sum(sizes[file] for file in todo if plan.encoded_mark(file).exists())
+        done = before + sum(sizes[file] for file in todo if exists(plan.encoded_mark(file)))
         rate = (done - before) / (time.monotonic() - started)
         speed = f" ({decimal(rate)}/s)" if done > before else ""  # known once the first file is done
         progress.show(f"{decimal(done)} of {decimal(sum(sizes))} of text tokenized{speed}")
@@ -167,7 +168,7 @@ def _write_shards(plan: Plan, on: EngineConfig, logs: Path, progress: Progress) 
         plan.shard_mark(*jobs[item]).unlink(missing_ok=True)
 
     def writing() -> None:
-        progress.show(f"{sum(plan.shard_mark(*job).exists() for job in jobs)} of {len(jobs)} shards written")
+        progress.show(f"{sum(exists(plan.shard_mark(*job)) for job in jobs)} of {len(jobs)} shards written")
 
     engine.run(on, "shards", partial(write_shard, plan, jobs), todo, logs, writing)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import tokenizers
 
+from configs.existence import is_file
 from data.errors import DataError
 from data.tokens.sentencepiece_model import SPACE, in_texts
 
@@ -121,7 +122,7 @@ class JsonModel:
         special = {token.content for token in self._added.values() if token.special}
         known = [name for name in KNOWN[key] if name in special]
         given = None
-        if config.is_file():
+        if is_file(config):
             try:
                 given = json.loads(config.read_text(encoding="utf-8")).get(key)
             except (OSError, ValueError, AttributeError) as error:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from configs.existence import exists
 from data import folders
 from data.errors import DataError, PassingError, is_passing, retried
 from data.tokens import sorted_lists, sums
@@ -88,7 +89,7 @@ class Plan:
         """Whether a text file is encoded and its lists are in place, or already merged with others."""
         mark = self.encoded_mark(file)
         is_merged = self.n_bundles > 0 and self.is_merged(file // self._bundle_size)
-        return self._has_files(mark) or (is_merged and mark.exists())
+        return self._has_files(mark) or (is_merged and exists(mark))
 
     def merged_mark(self, bundle: int) -> Path:
         """The marker of a merged bundle: the sizes of its lists' files."""

@@ -20,6 +20,7 @@ import numpy as np
 import xxhash
 
 from configs import regular_file
+from configs.existence import is_file
 from data.errors import DataError, is_passing
 from data.folders import is_plain
 from data.tokens.manifest import json_in_pieces, manifest_problem
@@ -203,7 +204,7 @@ class TokenStore:
         for shard in self._shards:
             self._check_size(shard["file"], shard["tokens"] * self.dtype.itemsize)
             self._check_size(shard["documents_file"], shard["documents"] * DOCUMENT.itemsize)
-        if not self.tokenizer.is_file():
+        if not is_file(self.tokenizer):
             raise DataError(f"{self.tokenizer}: missing; {AGAIN}")
 
     def _refuse_outside(self, name: str) -> None:
@@ -286,7 +287,7 @@ def _mapped(folder: Path, name: str, dtype: np.dtype, store: int) -> np.ndarray:
 
 def tokenizer_in(folder: Path) -> Path:
     """The tokenizer kept in `folder`; if there is none, the path where a tokenizer.model would be."""
-    found = (folder / name for name in TOKENIZERS if (folder / name).is_file())
+    found = (folder / name for name in TOKENIZERS if is_file(folder / name))
     return next(found, folder / TOKENIZERS[0])
 
 
@@ -295,7 +296,7 @@ def tokenizer_files(path: Path) -> dict[str, Path]:
     if path.suffix != ".json":
         return {TOKENIZERS[0]: path}
     names = path.with_name("tokenizer_config.json")  # names BOS and EOS
-    return ({names.name: names} if names.is_file() else {}) | {TOKENIZERS[1]: path}
+    return ({names.name: names} if is_file(names) else {}) | {TOKENIZERS[1]: path}
 
 
 def read_manifest(folder: Path) -> dict:

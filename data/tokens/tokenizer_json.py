@@ -11,6 +11,7 @@ from pathlib import Path
 
 import sentencepiece
 
+from configs.existence import is_file
 from data.errors import DataError
 from data.tokens import sentencepiece_file
 from data.tokens.json_model import JsonModel
@@ -103,7 +104,7 @@ def _settings(special: dict[str, str], max_length: int) -> dict[str, str | bytes
 def refuse_other_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
     """Raises DataError if `folder` has a tokenizer.json with other pieces than `tokenizer`."""
     path = folder / "tokenizer.json"
-    if not path.is_file():
+    if not is_file(path):
         return
     try:
         vocab = json.loads(path.read_text(encoding="utf-8"))["model"]["vocab"]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import sentencepiece
 
+from configs.existence import exists, is_dir
 from configs.load import entry, load
 from configs.sizes import decimal
 from data import folders
@@ -157,7 +158,7 @@ def _record(model: Path) -> Path:
 
 def _is_trained(model: Path, settings: dict, may_replace: bool, vocab_size: str) -> bool:
     """Whether the model exists, made with these settings. Raises DataError if it was made with others."""
-    if not model.exists():
+    if not exists(model):
         return False
     try:
         made = json.loads(_record(model).read_text())
@@ -223,7 +224,7 @@ def make_tokenizer(config: TokenizerConfig, key: str = "vocab_size") -> None:
 
     `key` is what the command calls `vocab_size`.
     """
-    if config.path.is_dir():
+    if is_dir(config.path):
         raise DataError(
             f"output={config.path}: is a folder; give a file name, such as tokenizer.model in that folder"
         )

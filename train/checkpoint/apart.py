@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from configs.existence import is_file
 from train.checkpoint.folder import damage, describe
 from train.config import RunError
 from train.ranks import identity, placement
@@ -76,7 +77,7 @@ def at_hand(checkpoint: Path, checkpoints: Path) -> Iterator[Path]:
 
 
 def _sizes(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if is_file(path)}
 
 
 def _hand_out(checkpoint: Path, sizes: dict[str, int], copy: Path) -> None:

@@ -21,6 +21,7 @@ from typing import TypeVar
 import xxhash
 
 from configs import regular_file
+from configs.existence import exists, is_dir, is_file
 from data import folders
 from data.tokens.store import checksum
 from train.config import RunError
@@ -69,7 +70,7 @@ def newest_state(checkpoints: Path) -> dict | None:
 
 def had_checkpoints(checkpoints: Path) -> bool:
     """Whether there is or was a checkpoint, complete or not."""
-    return bool(_steps(checkpoints)) or (checkpoints / "latest").exists()
+    return bool(_steps(checkpoints)) or exists(checkpoints / "latest")
 
 
 def complete_steps(checkpoints: Path) -> list[int]:
@@ -120,7 +121,7 @@ def _file_damage(path: Path, entry: dict, read: bool) -> str | None:
 
 
 def _file_damage_now(path: Path, entry: dict, read: bool) -> str | None:
-    if path.is_symlink() or not path.is_file():
+    if path.is_symlink() or not is_file(path):
         return f"{path.name} is missing"
     if path.stat().st_size != entry["bytes"]:
         return f"{path.name} has {path.stat().st_size} bytes, but {entry['bytes']} were written"
@@ -228,7 +229,7 @@ def is_needed(folder: Path) -> bool:
     """Whether an existing branch continues from this checkpoint."""
     runs = folder.absolute().parents[2]  # all runs may have been moved together
     places = (place for branch in _branches(folder) for place in (Path(branch), runs / Path(branch).name))
-    return any((place / "lineage.json").is_file() for place in places)
+    return any(is_file(place / "lineage.json") for place in places)
 
 
 def kept_folder(folder: Path, checksum: str) -> Path:
@@ -329,7 +330,7 @@ def remove(folder: Path) -> None:
     if is_needed(folder):
         with suppress(RunError):  # a damaged one is useless to the branch too
             kept = kept_folder(folder, fingerprint(read_state(folder)))
-            if not kept.exists():
+            if not exists(kept):
                 folder.rename(kept)
                 return
             for branch in _branches(folder):  # the step was trained again, with the same result
@@ -366,7 +367,7 @@ def _steps(checkpoints: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     found = [checkpoints / name for name in names if _STEP.fullmatch(name)]
-    ours = (path for path in found if path == step_folder(checkpoints, step_of(path)) and path.is_dir())
+    ours = (path for path in found if path == step_folder(checkpoints, step_of(path)) and is_dir(path))
     return sorted(ours, key=step_of)
 
 

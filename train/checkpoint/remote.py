@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from configs.existence import is_file
 from data import folders
 from data.bucket import Bucket
 from data.errors import DataError
@@ -211,7 +212,7 @@ class Remote:
 
 def content_of(path: Path) -> bytes | None:
     with suppress(FileNotFoundError):  # removed meanwhile
-        return path.read_bytes() if path.is_file() else None
+        return path.read_bytes() if is_file(path) else None
 
 
 def json_of(content: bytes | None) -> dict:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from configs.existence import exists
 from data import folders
 from data.bucket import Bucket
 from data.errors import DataError
@@ -65,7 +66,7 @@ class Files:
         except FileExistsError:
             return False
         try:
-            if not (self.copy / OFFER).exists():
+            if not exists(self.copy / OFFER):
                 raise FileNotFoundError(f"{self.copy}: withdrawn")
             sender.put(path, f"{name}/{path.name}", entries.get(path.name))
         except BaseException:

@@ -11,6 +11,7 @@ import threading
 import uuid
 from pathlib import Path
 
+from configs.existence import exists
 from data.bucket import Bucket
 from data.errors import DataError
 from train.checkpoint import shared
@@ -104,7 +105,7 @@ class Uploader:
             try:
                 self._upload(step)
             except OSError:
-                if step_folder(self._remote.checkpoints, step).exists():
+                if exists(step_folder(self._remote.checkpoints, step)):
                     raise
                 return self._sync()  # retention removed it meanwhile, for newer ones
             self._is_warned = False

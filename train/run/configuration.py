@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from configs.existence import exists, is_dir
 from configs.load import ConfigError, from_tree, from_yaml
 from configs.redact import redact, unmasked
 from data.folders import run_path, run_word
@@ -32,7 +33,7 @@ def read_run_config(path: Path) -> TrainConfig:
     try:
         return _of_file(path)
     except ConfigError as error:
-        damage = str(error) if (path / NAME).exists() else None
+        damage = str(error) if exists(path / NAME) else None
     state = newest_state(path / "checkpoints")
     if state and (saved := saved_config(path, state)):
         return saved
@@ -144,7 +145,7 @@ def _remedy(path: Path, config: TrainConfig, changed: list[str], step: int) -> s
 def _recorded_precision(folder: Path) -> str | None:
     """The precision of the run at `folder`; None if there is none, or it is damaged (refused later)."""
     try:
-        return read_run_config(folder).precision if folder.is_dir() else None
+        return read_run_config(folder).precision if is_dir(folder) else None
     except (ConfigError, RunError):
         return None
 
@@ -176,10 +177,10 @@ def _from_view(path: Path, has_checkpoint: bool) -> TrainConfig | None:
     try:
         return _of_file(path)
     except ConfigError as error:
-        if saved.exists() and not has_checkpoint:
+        if exists(saved) and not has_checkpoint:
             identity.say(f"warning: {error}; no checkpoint depends on it, so it is written again")
         elif has_checkpoint:
-            problem = error if saved.exists() else f"{saved}: missing"
+            problem = error if exists(saved) else f"{saved}: missing"
             identity.say(
                 f"warning: {problem}; compared only what the checkpoint holds (model, data, seed, seq_len, "
                 "global_batch): make sure that optim, steps and init are this run's"

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from configs.errors import UNWRITABLE
+from configs.existence import exists, is_dir, is_file
 from configs.load import to_yaml
 from configs.redact import redact_command
 from data import folders
@@ -44,26 +45,26 @@ OURS = (lock.NAME, configuration.NAME, CHECKPOINTS)  # any of these marks a fold
 
 def refuse_foreign(path: Path) -> None:
     """Raise RunError if `path` holds something other than a run; `relama launch` may have created it."""
-    if any((path / name).exists() for name in OURS):
+    if any(exists(path / name) for name in OURS):
         return
     if (run := folders.run_with(path)) and run != path:
         word = folders.run_word(run)
         raise RunError(f"{path}: within the folder of the run {run}; choose another run=NAME, or run={word}")
-    if path.exists() and not path.is_dir():
+    if exists(path) and not is_dir(path):
         raise RunError(f"{path}: a file, expected a run folder; choose another run=NAME")
     if runs := folders.runs_in(path):
         some = ", ".join(folders.run_word(run) for run in runs[:3])
         raise RunError(
             f"{path}: a folder of runs ({some}); choose another run=NAME, or one of them to resume"
         )
-    if path.is_dir() and any(entry.name != "launch" for entry in path.iterdir()):
+    if is_dir(path) and any(entry.name != "launch" for entry in path.iterdir()):
         raise RunError(f"{path}: not empty and not a run folder; choose another run=NAME")
 
 
 def refuse_step(run: str, key: str = "run") -> None:
     """Raise RunError if a new run's name, such as NAME@100, means a step of an existing run."""
     name, _, step = run.rpartition("@")
-    if name and step.isdecimal() and not folders.run_path(run).exists() and folders.run_path(name).is_dir():
+    if name and step.isdecimal() and not exists(folders.run_path(run)) and is_dir(folders.run_path(name)):
         raise RunError(
             f"{key}={run}: a step of the run {name}, expected a new name; to continue from that step: "
             f"relama branch run={folders.run_word(folders.run_path(name))} at={int(step)} to=NEW"
@@ -78,7 +79,7 @@ def refuse_other_data(config: TrainConfig) -> None:
     path = folders.run_path(config.run)
     refuse_step(config.run)
     refuse_foreign(path)
-    if not path.exists():
+    if not exists(path):
         return
     try:
         saved = configuration.read_run_config(path)
@@ -96,7 +97,7 @@ def claimed(config: TrainConfig, arguments: list[str]) -> Iterator["RunFolder"]:
     `arguments` are the command's. Raises RunError if another process or another run has the folder.
     """
     path = folders.run_path(config.run)
-    is_new = not path.exists()
+    is_new = not exists(path)
     with ExitStack() as held:
         leases: list[Lease] = []  # one, on the first rank of each folder
 
@@ -149,7 +150,7 @@ def _refuse_unfit(path: Path, config: TrainConfig) -> None:
     for name in FILES:
         views.refuse_other_than_file(path / name)
     checkpoints = path / CHECKPOINTS
-    if checkpoints.is_file():
+    if is_file(checkpoints):
         raise RunError(f"{checkpoints}: a file, expected a folder; {views.AWAY}")
     checkpoints.mkdir(exist_ok=True)
     configuration.refuse_another_run(path, config, newest_state(checkpoints))

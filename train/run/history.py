@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from configs import regular_file
+from configs.existence import exists
 from data import folders
 from train.config import RunError
 from train.ranks import identity
@@ -61,7 +62,7 @@ def cut_back(
     places, damaged = _places(path, step, None if owed is None else owes)
     if step in places:
         owed = None
-    if path.exists():
+    if exists(path):
         _write(path, [places[at] for at in sorted(places)], damaged)
     if (missing := step - begun - len(places) - (owed is not None)) > 0:
         identity.say(

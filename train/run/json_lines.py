@@ -10,12 +10,13 @@ import os
 from pathlib import Path
 
 from configs import regular_file
+from configs.existence import exists, is_file
 from train.run.schema import Schema, parse
 
 
 def append(path: Path, *lines: dict) -> None:
     """Append lines, after removing a torn last line; returns once they are on disk. Raises OSError."""
-    if path.exists() and not path.is_file():
+    if exists(path) and not is_file(path):
         raise regular_file.NotAFile(errno.EINVAL, "a pipe or a device, expected a file")
     with open(path, "a+b") as file:
         if file.tell() > regular_file.CONTENT_BYTES:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from configs import terminal
+from configs.existence import exists, is_dir
 
 BEAT = 5.0  # seconds between two signs of life
 PATIENCE = 30.0  # seconds without one, after which an owner counts as dead
@@ -81,7 +82,7 @@ class Lease:
             return None
         if (now := self._moved_to()) is not None:
             return f"{self._path.parent}: moved to {now} while this run trains; move it back"
-        if not self._path.parent.is_dir():
+        if not is_dir(self._path.parent):
             return f"{self._path.parent}: removed while this run trains; restore it"
         if found is None and self._signed_again():
             return None
@@ -132,7 +133,7 @@ class Lease:
                     return None
                 now = os.readlink(f"/proc/self/fd/{self._handle.fileno()}")
             is_elsewhere = Path(now) != self._path.parent.resolve() / self._path.name
-            return str(Path(now).parent) if is_elsewhere and Path(now).exists() else None
+            return str(Path(now).parent) if is_elsewhere and exists(Path(now)) else None
         except OSError:
             return None
 

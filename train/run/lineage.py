@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from configs.existence import is_dir
 from data import folders
 from data.phases.kept import Ranges, merged
 from train.checkpoint.folder import fingerprint, kept_folder, read_state, step_folder
@@ -55,7 +56,7 @@ class Lineage:
         """The parent's checkpoint and its state. Raises RunError if it is deleted or altered."""
         folder = self._folder()
         remedy = "this run continues from it; restore it, or make the branch again from another step"
-        if not folder.is_dir():
+        if not is_dir(folder):
             raise RunError(f"{folder}: missing, and {remedy}")
         try:
             state = read_state(folder)
@@ -86,7 +87,7 @@ class Lineage:
         """The parent's checkpoint, or where it is kept since the parent went back behind it."""
         folder = step_folder(self.parent / "checkpoints", self.step)
         kept = kept_folder(folder, self.checksum)
-        return kept if kept.is_dir() else folder
+        return kept if is_dir(kept) else folder
 
 
 def _rewinds(decisions: list[dict]) -> list[dict]:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from configs.existence import exists
 from train.config import RunError
 from train.ranks import identity
 from train.run import lease, views
@@ -63,7 +64,7 @@ def is_shared(path: Path, owner: str) -> bool:
 def _is_on_a_local_disk(path: Path) -> bool:
     """Whether Linux says that the file system is this machine's alone, where new files appear at once."""
     try:
-        there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+        there = next(parent for parent in (path, *path.absolute().parents) if exists(parent))
         device = there.stat().st_dev
         number = f"{os.major(device)}:{os.minor(device)}"
         mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]

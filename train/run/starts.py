@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from configs.existence import exists
 from configs.redact import redact_command
 from train.metrics.hardware import cpu_name
 from train.ranks import identity
@@ -35,7 +36,7 @@ def started(folder: Path, arguments: list[str] | None, step: int, ranks: Ranks) 
     `arguments` are the command's, None for a rewind within a start.
     """
     metrics = folder / "metrics.jsonl"
-    seen = metrics.stat().st_mtime if metrics.exists() else None
+    seen = metrics.stat().st_mtime if exists(metrics) else None
     reached = max(step, _last_step(metrics))
     line = {"event": "start", "step": step, "reached": reached, "last_seen": seen, "ranks": ranks.world_size}
     if arguments is not None:

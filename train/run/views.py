@@ -7,6 +7,7 @@ import errno
 from pathlib import Path
 
 from configs import regular_file
+from configs.existence import exists, is_dir, is_file
 from data import folders
 from train.config import RunError
 
@@ -42,9 +43,9 @@ def write(path: Path, text: str) -> None:
 
 def refuse_other_than_file(path: Path) -> None:
     """Raise RunError if a folder, a pipe, a device or a broken link is where a file belongs."""
-    if path.is_dir():
+    if is_dir(path):
         raise RunError(f"{path}: a folder, expected a file; {AWAY}")
-    if path.exists() and not path.is_file():
+    if exists(path) and not is_file(path):
         raise RunError(f"{path}: a pipe or a device, expected a file; {AWAY}")
-    if path.is_symlink() and not path.exists():
+    if path.is_symlink() and not exists(path):
         raise RunError(f"{path}: a link to a missing file; restore that, or {AWAY}")
