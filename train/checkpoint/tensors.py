@@ -7,10 +7,12 @@ random numbers, so there is no random state to keep.
 """
 
 import errno
+import io
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -162,6 +164,19 @@ class _Writer(FileSystemWriter):
 class _Files(FileSystem):
     def mkdir(self, path: str | os.PathLike) -> None:
         """Do nothing: if the save's folder was moved away, a new one would look like the run's."""
+
+    @contextmanager
+    def create_stream(self, path: str | os.PathLike, mode: str) -> Iterator[io.IOBase]:
+        with _Stream(io.FileIO(path, mode)) as stream:
+            yield stream
+
+
+class _Stream(io.BufferedWriter):
+    """torch flushes a file once more after writing failed and closed it; Python 3.14 prints that error."""
+
+    def flush(self) -> None:
+        if not self.closed:
+            super().flush()
 
 
 class _Planner(DefaultSavePlanner):

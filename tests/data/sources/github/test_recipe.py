@@ -279,7 +279,7 @@ def test_a_huge_license_file_or_header_takes_little_memory(tmp_path):
     head = tarfile.TarInfo("././@LongLink")
     head.type, head.size = tarfile.GNUTYPE_LONGNAME, 6 << 30
     (tmp_path / "bomb.tar").write_bytes(head.tobuf(tarfile.GNU_FORMAT) + b"x" * 1024)
-    with pytest.raises(rows.UNREADABLE, match="header of"):
+    with pytest.raises(rows.UNREADABLE, match=r"headers? of"):
         list(github.read(tmp_path / "bomb.tar"))
 
 
