@@ -134,6 +134,8 @@ def as_text(macro: Macro, text: str, position: int, read: Arguments) -> tuple[st
         return None
     body, arguments, position = found
     value = inserted("".join(piece if isinstance(piece, str) else f"#{piece}" for piece in body), arguments)
+    if macro.traits.asks:
+        value = answered(value, read)
     if macro.traits.is_conditional:
         value = conditionals.resolved(value, lambda name: None)  # others, when they are read
     return value, position

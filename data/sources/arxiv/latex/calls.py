@@ -114,7 +114,7 @@ class Calls:
         macro = self.macros.get(name)
         if macro is None or isinstance(macro, Alias):
             return False
-        return not (macro.spaced or macro.traits.has_tests or macro.traits.asks or macro.traits.peeks)
+        return not (macro.spaced or macro.traits.has_tests or macro.traits.peeks)
 
     def inserted(self, text: str, name: str, position: int) -> tuple[str, int] | None:
         """What is read in place of a call of a macro that defines others, and the call's end."""

@@ -36,6 +36,16 @@ def test_it_defines_what_follows(preamble, source, left):
     assert section(preamble, source) == left
 
 
+def test_questions_about_its_arguments_are_answered():
+    given = r"\newcommand\given{}\DeclarePairedDelimiterX{\of}[1](){\renewcommand\given{\delimsize\vert}#1}"
+    order = r"\NewDocumentCommand{\O}{s o d()}{O\IfValueT{#2}{_{#2}}\IfBooleanT{#1}!\IfValueT{#3}{\of*{#3}}}"
+    assert section(given + order, r"$\O$, $\O(n)$, $\O*[p](n\given m)$.") == (
+        r"$O$, $O\left(n\right)$, $O_{p}!\left(n\middle\vert m\right)$."
+    )
+    setting = r"\newcommand{\x}{1}\NewDocumentCommand{\set}{m o}{\renewcommand{\x}{\IfValueTF{#2}{#1#2}{#1}}}"
+    assert section(setting, r"\set{a}\x, \set{a}[b]\x.") == "a, ab."
+
+
 @pytest.mark.parametrize(
     ("preamble", "source", "left"),
     [

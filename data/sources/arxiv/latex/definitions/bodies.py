@@ -110,7 +110,7 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     plain = _DETOKENIZED.sub("", plain) if keeps else plain
     may_program = PROGRAMS.search(_BRANCHING.sub("", plain) if is_conditional else plain) is not None
     if _DEFINES.search(body) or (known.defining and not known.defining.isdisjoint(WORD.findall(body))):
-        defining = _defining(body, arguments, is_conditional)
+        defining = _defining(body, arguments, Traits(is_conditional, asks=asks, defines=True))
         if defining is not None:
             return defining
     if may_program and is_conditional and PROGRAMS.search(_outside(plain)):
@@ -142,13 +142,13 @@ def macro_of(body: str, arguments: int, known: Known) -> Macro | None:
     return macro
 
 
-def _defining(body: str, arguments: int, is_conditional: bool) -> Macro | None:
+def _defining(body: str, arguments: int, traits: Traits) -> Macro | None:
     """A macro whose body defines others, or None if it does anything else that cannot be expanded."""
-    rest = _DEFINES.sub("", _BRANCHING.sub("", body) if is_conditional else body)
+    rest = _DEFINES.sub("", _BRANCHING.sub("", body) if traits.is_conditional else body)
     numbers = [int(digit) for digit in _GIVEN.findall(body)]
     if PROGRAMS.search(rest) or max(numbers, default=0) > arguments:
         return None
-    return Macro([body], Parameters(arguments), Traits(is_conditional, defines=True))
+    return Macro([body], Parameters(arguments), traits)
 
 
 def inserted(body: str, arguments: list[str]) -> str:
