@@ -48,10 +48,10 @@ def expand(
     Raises TooMuch.
     """
     helpers: set[str] = set()
-    if CHOOSES.search(text):
-        preamble, begin, document = text.partition("\\begin{document}")
-        preamble, helpers = by_letters(preamble) if begin else (preamble, helpers)
-        text = preamble + begin + document
+    begin = text.find("\\begin{document}")
+    if CHOOSES.search(text, 0, max(begin, 0)):
+        preamble, helpers = by_letters(text[:begin])
+        text = preamble + text[begin:]
     expander = _Expander(text, verbatim, resolve, "{document}" in text)
     expander.calls.helpers = helpers
     expander.run(text.replace(DONE, ""))

@@ -32,6 +32,9 @@ STAR = r"\newcommand{\n}{\@ifstar{\n@star}{\n@plain}}\def\n@star#1{\left|#1\righ
          r"\of ab \of*a \of *{b}, \emph*{c} \emph{d}.", r"a/b *a *b, <c> \emph{d}."),
         (r"\newcommand\of{x}\WithSuffix\def\of!{y}", r"\verb|\WithSuffix\def\of*|.",
          r"\verb|\WithSuffix\def\of*|."),
+        # A meaning that is kept by a name with @.
+        (r"\let\old@hat\hat\newcommand\thin{\old@hat}\renewcommand{\hat}{\widehat}\let\@x=\alpha\def\y{\@x\@x}",
+         r"$\thin a\hat b\y$.", r"$\hat a\widehat b\alpha\alpha$."),
         # Flags choose first.
         (r"\newif\iffinal\finaltrue\newcommand{\w}{\iffinal\@ifstar{S}{N}\else O\fi}",
          r"\w* \w{} \finalfalse\w*.", "S N{} O*."),

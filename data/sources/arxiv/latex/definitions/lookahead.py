@@ -19,7 +19,9 @@ _SUFFIX = re.compile(
     r"\\WithSuffix\s*+((?:\\(?:long|global|protected)\s*+)*+\\(?:(?:re)?newcommand|providecommand|g?def))\*?+"
     r"\s*+\{?\s*+\\([A-Za-z]++)\s*+\*\s*+\}?"
 )
-CHOOSES = re.compile(rf"{PEEKS.pattern}|{STYLES.pattern}|\\WithSuffix")
+# A meaning that is kept, \let\old@hat\hat, but no conditional, which files that are input use too.
+_KEPT = re.compile(rf"\\let\s*+(?!\\if){_NAME}[ \t]*+=?[ \t]?\\(?!if|(?:fi|else)(?![A-Za-z@]))[A-Za-z@]")
+CHOOSES = re.compile(rf"{PEEKS.pattern}|{STYLES.pattern}|\\WithSuffix|{_KEPT.pattern}")
 _MOST = 10  # choices of one call
 _BRANCHES = 300  # look for names in this many characters
 
@@ -33,7 +35,8 @@ def by_letters(preamble: str) -> tuple[str, set[str]]:
         for mark in CHOOSES.finditer(preamble)
         for name in _WORD.findall(preamble, mark.end(), mark.end() + _BRANCHES)
     }
-    names = {name: name.replace("@", "At") for name in chosen.intersection(_DEFINED.findall(preamble))}
+    chosen = chosen.intersection(_DEFINED.findall(preamble)).union(_KEPT.findall(preamble))
+    names = {name: name.replace("@", "At") for name in chosen}
     names = {name: new for name, new in names.items() if f"\\{new}" not in preamble}
     if names:
         preamble = _WORD.sub(lambda mark: "\\" + names.get(mark[1], mark[1]), preamble)
