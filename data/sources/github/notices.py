@@ -23,8 +23,9 @@ _PREAMBLE = re.compile(  # code that may come before the notice
 _NOTICE = re.compile(
     r"(?i:copyright)[\s:]*(?:\(c\)|©|\(?\d{4}|(?i:by|the)\b|[A-Z@<{%])"
     r"|(?i:copyright\s+(?:holders?|owners?)\s+(?:and|or|nor|be|shall|give|disclaim|make)s?\b)"
-    r"|(?:©|\([cC]\)|&copy;)[\s:,]*(?:\d{4}|[A-Z])"
-    r"|(?i:\b(?:all|no)\s+rights\s+(?:are\s+)?reserved|\bspdx-(?:license|file)|@(?:licen[cs]e|copyright|preserve)\b|\bcopyleft\b"
+    r"|(?:©|(?<!\w)\([cC]\)|&copy;)[\s:,]*(?:\d{4}|[A-Z])"
+    r"|(?i:\b(?:all|no)\s+rights\s+(?:are\s+)?reserved|\bspdx-(?:license|file)|\bcopyleft\b"
+    r"|[@\\](?:licen[cs]e|copyright|preserve)\b"
     r"|\b(?:re)?licen[cs]ed\s+(?:under|to|by|with|for|as|via)\b"
     r"|\b(?:under|governed\s+by)\s+(?:[\w.,'-]+\s+){0,6}(?:licen[cs]es?|terms)\b"
     r"|\b(?:mit|bsd|apache|gnu|[al]?gpl\w*|mozilla|public|isc|x11|expat|boost|zlib|software|source"
@@ -71,8 +72,8 @@ _BODY = re.compile(  # the beginning of a license's own text, which fills the re
 )
 _COPYRIGHT_LINE = re.compile(r"(?i:copyright|\(c\)|©|&copy;|all rights reserved|spdx-|licen[cs]e\s*:)")
 _STARTS = re.compile(  # "copyright notice, this list" goes on a sentence
-    r"(?i:copyright(?!\s+(?:and|holder|in|law|notice|owner|statement))|\(c\)|©|spdx-|@\w|all rights|licensed"
-    r"|licen[cs]e\s*:|authors?\b)"
+    r"(?i:copyright(?!\s+(?:and|holder|in|law|notice|owner|statement))|\(c\)|©|spdx-|[@\\]\w|all rights"
+    r"|licensed|licen[cs]e\s*:|authors?\b)"
 )
 _UNFINISHED = re.compile(
     r"(?:[,;&(]|\b(?:\d{4}|is|are|under|and|or|of|the|by|to|in|for|with|rights))$", re.IGNORECASE
@@ -252,7 +253,7 @@ def _sentences(lines: list[str], start: int, stop: int) -> Iterator[list[int]]:
 def _words(line: str) -> str:
     """A comment line without its marks."""
     return re.sub(
-        r"^(?:[^\w@<(©&'\"`]+|(?:rem|dnl)\b|[Cc] )+|(?<![\s*/#;-])[\s*/#;-]+$",
+        r"^(?:[^\w@\\<(©&'\"`]+|(?:rem|dnl)\b|[Cc] )+|(?<![\s*/#;-])[\s*/#;-]+$",
         "",
         line.strip(),
         flags=re.IGNORECASE,

@@ -164,6 +164,16 @@ def test_files_that_differ_only_in_their_header_become_equal(code, header):
         ("a.js", '"use strict";\n// Copyright 2020 B Lee\nf();', '"use strict";\n\nf();'),
         ("a.h", "#pragma once\n// Copyright 2020 B Lee\nint x;", "#pragma once\n\nint x;"),
         ("a.m", "% Copyright 2020 B Lee\nfunction y = f(x)", "function y = f(x)"),
+        (
+            "a.h",
+            "/*!\n *  Copyright (c) 2020 by Contributors\n * \\file a.h\n * \\brief Flows.\n */\nint x;",
+            "/*!\n * \\file a.h\n * \\brief Flows.\n */\nint x;",
+        ),
+        (
+            "a.h",
+            "// Copyright 2020 B Lee\n//\n// To start:\n//   x = begin(C);\n//   Flow(x);\nint x;",
+            "// To start:\n//   x = begin(C);\n//   Flow(x);\nint x;",
+        ),
         ("a.v", "(* Copyright 2020 B Lee *)\nTheorem t : True.", "Theorem t : True."),
         (
             "a.py",
