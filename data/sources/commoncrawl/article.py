@@ -9,6 +9,7 @@ c/outline.c finds all this in the serialized page, because every element touched
 functions here do the same if it is not compiled, and for pages that it cannot read.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,6 +43,7 @@ _INLINE = {
 _TEXTS = {"p", "li", "dd", "pre"}
 _ENDS = tuple(".!?:…。！？．।॥؟۔")  # of sentences, before closing marks
 _CLOSING = "\"'”’»」』)] \t\r\n"
+_OF_WORD = re.compile("(?:Word)?Section[0-9]+")
 _SILENT = "script, style, noscript, template"
 _Place = tuple[ElementNode, list[ElementNode]]
 _Way = tuple[int, ...]  # the way from the body to an element: at each step, the place among siblings, from 1
@@ -210,10 +212,15 @@ def _continues(element: ElementNode, sibling: ElementNode, in_whole: bool) -> bo
     """
     if sibling.tag != element.tag or sibling.query_selector(_PARAGRAPHS) is None:
         return False
-    is_same = sibling.class_name == element.class_name
+    is_same = sibling.class_name == element.class_name or _are_words(element, sibling)
     if is_same and (element.class_name or element.tag == "section"):
         return True
     return in_whole and (is_same or element.tag == "section") and not _is_outside(sibling)
+
+
+def _are_words(*elements: ElementNode) -> bool:
+    """Whether these are sections of a document that Word wrote: Section1, WordSection2."""
+    return all([_OF_WORD.fullmatch(element.class_name or "") for element in elements])
 
 
 def _n_visible(body: ElementNode) -> int:

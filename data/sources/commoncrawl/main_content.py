@@ -241,7 +241,9 @@ def _keep_lists(tree: HTMLTree, body: ElementNode, left: int) -> None:
 
 
 def _deepen(tree: HTMLTree, element: ElementNode) -> None:
-    levels = [cast(ElementNode, tree.create_element("div")) for _ in range(_LIST_DEPTH)]
+    levels = [
+        cast(ElementNode, tree.create_element("dl")) for _ in range(_LIST_DEPTH)
+    ]  # no article (article.py)
     element.replace_with(levels[0])
     for outer, inner in zip(levels, [*levels[1:], element]):
         outer.append_child(inner)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 try:
     import data.sources.commoncrawl.native as native
 
-    if getattr(native, "VERSION", 1) != 6:
+    if getattr(native, "VERSION", 1) != 7:
         raise ImportError("compiled from older sources; `make install` compiles it again")
 except ImportError:  # not compiled: there was no C compiler when Relama was installed
     native = None

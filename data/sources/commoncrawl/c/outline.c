@@ -85,6 +85,16 @@ static int is_outside(const Page *page, const Words *words, int32_t which) {
     return is_box(words, page->elements + which) || is_mostly_links(page, which);
 }
 
+/* Whether this is a section of a document that Word wrote: Section1, WordSection2. */
+static int is_of_word(const Element *element) {
+    const byte *at = element->class, *end = at + element->n_class;
+    if (end - at > 4 && !memcmp(at, "Word", 4)) at += 4;
+    if (end - at < 8 || memcmp(at, "Section", 7)) return 0;
+    for (at += 7; at < end; at++)
+        if (*at < '0' || *at > '9') return 0;
+    return 1;
+}
+
 /* Whether a sibling is another section of the same kind, with paragraphs. In <article> and <main>, sections continue one
 another whatever their classes, and so do plain boxes. */
 static int continues(const Page *page, const Words *words, int32_t which, int32_t other, int in_whole) {
@@ -92,6 +102,7 @@ static int continues(const Page *page, const Words *words, int32_t which, int32_
     if (sibling->n_name != element->n_name || memcmp(sibling->name, element->name, element->n_name)) return 0;
     int is_same = sibling->n_class == element->n_class &&
                   (!element->n_class || !memcmp(sibling->class, element->class, element->n_class));
+    is_same = is_same || (is_of_word(element) && is_of_word(sibling));
     int is_section = is_name(element->name, element->n_name, "section");
     if (!is_same && !(in_whole && is_section)) return 0;
     if (!(is_same && (element->n_class || is_section)) && (!in_whole || is_outside(page, words, other))) return 0;

@@ -118,6 +118,16 @@ def test_an_introduction_in_a_link_without_a_target_is_kept():
         assert len(lines(page(f"{body}<div class=text>{paragraphs('gears', 5)}</div>"))) == n
 
 
+def test_sections_of_a_document_that_word_wrote_are_all_kept():
+    for names, n in (
+        (("Section1", "Section12"), 8),
+        (("WordSection1", "WordSection2"), 8),
+        (("Sec1", "Sec2"), 6),
+    ):
+        one, two = (f"<div class={name}>{paragraphs(name, size)}</div>" for name, size in zip(names, (6, 2)))
+        assert len(lines(page(one + two))) == n
+
+
 def test_sections_of_the_same_kind_are_all_kept():
     for tag in ("section", "div class=part", "article class='post type-post category-related tag-comments'"):
         parts = [
@@ -136,6 +146,7 @@ PARTS = {
     "plain boxes": ("<div>{}</div><h2>End</h2><div>{}</div>", "div class=about"),
     "of one class": ("<div class=text>{}</div><h2>End</h2><div class=text>{}</div>", "div"),
     "a quotation": ("<blockquote>{}</blockquote><h2>End</h2>{}", "div class=related"),
+    "a list": ("<ul><li>{0}</li></ul><h2>End</h2>{1}", "div class=related"),
     "steps": ("<ol><li>{0}</li><li>{0}</li></ol><h2>End</h2>{1}", "div class=related"),
 }
 
