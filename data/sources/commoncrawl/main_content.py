@@ -20,7 +20,6 @@ The only threshold is one half. Every element is visited a constant number of ti
 
 import re
 from html import unescape
-from operator import itemgetter
 from typing import cast
 
 from resiliparse.extract.html2text import extract_plain_text
@@ -74,7 +73,9 @@ _SOFT_HYPHEN = "\u00ad"
 _DATES = "p time, li time, dd time, blockquote time"
 _REWRITTEN = f'math, script[type^="math/tex"], sup, sub, {_DATES}'
 _REWRITING = FORMULA | TIME | RAISED | LOWERED
-_UNSEEN = "[hidden], noscript, template, nav, footer, aside"
+_OUTSIDE = "outside"  # the value of `hidden` for what surrounds an article
+_UNSEEN = f'[hidden]:not([hidden="{_OUTSIDE}"]), noscript, template, nav, footer, aside'
+_PARAGRAPHS = ("p", "pre")
 _NEVER = "[hidden], script, style, noscript, template, button, iframe, body * nav, body * form"
 
 
@@ -127,25 +128,28 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
     if article is not None and 2 * article.n_characters >= article.most:
         return title, _extract_article(tree, body, article)
     # The paragraphs may be too small a part of the page to tell where the article is.
-    block, size = _lines_between_breaks(body)
     has_comments = body.query_selector(_COMMENTS) is not None
     text = _plain(tree, comments=has_comments)
     if article is not None and 2 * article.n_characters >= len(text):
         text = _extract_article(tree, body, article)
     elif has_comments:
         text = _without_comments(tree, text)
-    if block is not None and 2 * len(text) < size:
-        block.remove_attribute("hidden")  # as what surrounds an article is
-        text = _alone(tree, body, block)
+    if 2 * len(text) < (len(text_of(body)) if article is None else article.most):
+        text = _lost_lines(tree, body, text)
     return title, text
 
 
-def _lines_between_breaks(body: ElementNode) -> tuple[ElementNode | None, int]:
-    """The element with the most text of its own around <br>, and how many characters that is."""
+def _lost_lines(tree: HTMLTree, body: ElementNode, text: str) -> str:
+    """`text`, or the most text that an element has of its own around <br> if `text` has less than half."""
     blocks = dict.fromkeys(each.parent_element for each in select(body, "br"))
-    found = [(_n_own(block), block) for block in blocks if block and block.closest(_UNSEEN) is None]
-    size, block = max(found, key=itemgetter(0), default=(0, None))
-    return block, size
+    sizes = {block: _n_own(block) for block in blocks if block and block.tag not in _PARAGRAPHS}
+    for block in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if 2 * len(text) >= sizes[block]:
+            break
+        if block.closest(_UNSEEN) is None:
+            block.remove_attribute("hidden")
+            return _alone(tree, body, block)
+    return text
 
 
 def _n_own(element: ElementNode) -> int:
@@ -190,7 +194,7 @@ def _extract_article(tree: HTMLTree, body: ElementNode, article: Article) -> str
     """The article and its introduction; relaxes the rules if they lose most of the paragraphs."""
     element, surroundings = article.locate()
     for outside in surroundings:
-        outside.set_attribute("hidden", "")
+        outside.set_attribute("hidden", _OUTSIDE)
     text = _plain(tree, comments=False)
     if 2 * len(text) >= article.n_characters:
         return text
