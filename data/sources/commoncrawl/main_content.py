@@ -48,9 +48,7 @@ from data.sources.commoncrawl.scan import (
 from data.sources.commoncrawl.shown import write_as_shown
 from data.sources.commoncrawl.superscripts import mark_indices, mark_powers
 
-_NEAR_LISTS = (
-    "body > ul, body > * > ul, body > * > * > ul"  # resiliparse drops these as the site's navigation
-)
+_NEAR_LISTS = "body > ul, body > * > ul, body > * > * > ul"  # dropped as the site's navigation
 _LISTS = f"{_NEAR_LISTS}, p + ul, p + ul ul"  # a list after a paragraph belongs to it
 _LIST_DEPTH = 3
 _MOST_READ = 8  # times the page's length: what is read of its lists and the lists in them
@@ -245,9 +243,8 @@ def _keep_lists(tree: HTMLTree, body: ElementNode, left: int) -> None:
 
 
 def _deepen(tree: HTMLTree, element: ElementNode) -> None:
-    levels = [
-        cast(ElementNode, tree.create_element("dl")) for _ in range(_LIST_DEPTH)
-    ]  # no article (article.py)
+    # <dl>, because a list is never taken for the article (article.py).
+    levels = [cast(ElementNode, tree.create_element("dl")) for _ in range(_LIST_DEPTH)]
     element.replace_with(levels[0])
     for outer, inner in zip(levels, [*levels[1:], element]):
         outer.append_child(inner)
