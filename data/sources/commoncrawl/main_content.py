@@ -132,7 +132,8 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
         text = _extract_article(tree, body, article)
     elif has_comments:
         text = _without_comments(tree, text)
-    if 2 * len(text) < (len(text_of(body)) if article is None else article.most):
+    outside = len(text_of(body)) if article is None else article.most - article.n_characters
+    if 2 * len(text) < outside:  # at most so much is outside the paragraphs
         text = _lost_lines(tree, body, text)
     return title, text
 
@@ -140,7 +141,8 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
 def _lost_lines(tree: HTMLTree, body: ElementNode, text: str) -> str:
     """`text`, or the most text that an element has of its own around <br> if `text` has less than half."""
     blocks = dict.fromkeys(each.parent_element for each in select(body, "br"))
-    sizes = {block: _n_own(block) for block in blocks if block and block.tag not in _PARAGRAPHS}
+    large = [block for block in blocks if block and len(text_of(block)) > 2 * len(text)]
+    sizes = {block: _n_own(block) for block in large if block.tag not in _PARAGRAPHS}
     for block in sorted(sizes, key=sizes.__getitem__, reverse=True):
         if 2 * len(text) >= sizes[block]:
             break
