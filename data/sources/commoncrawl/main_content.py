@@ -51,7 +51,7 @@ from data.sources.commoncrawl.superscripts import mark_indices, mark_powers
 _NEAR_LISTS = "body > ul, body > * > ul, body > * > * > ul"  # dropped as the site's navigation
 _LISTS = f"{_NEAR_LISTS}, p + ul, p + ul ul"  # a list after a paragraph belongs to it
 _LIST_DEPTH = 3
-_MOST_READ = 8  # times the page's length: what is read of its lists and the lists in them
+_MOST_READ = 8  # times the page's length: what is read of elements that may be in one another
 _LINKED = 5  # resiliparse drops lists with more than a fifth of their text in links, at any depth
 _NUMBERED_LISTS = "ol[start]"
 _MOST_ITEMS = 1000  # most items added to a page's lists
@@ -134,15 +134,25 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
         text = _without_comments(tree, text)
     outside = len(text_of(body)) if article is None else article.most - article.n_characters
     if 2 * len(text) < outside:  # at most so much is outside the paragraphs
-        text = _lost_lines(tree, body, text)
+        text = _lost_lines(tree, body, text, _MOST_READ * len(html))
     return title, text
 
 
-def _lost_lines(tree: HTMLTree, body: ElementNode, text: str) -> str:
-    """`text`, or the most text that an element has of its own around <br> if `text` has less than half."""
-    blocks = dict.fromkeys(each.parent_element for each in select(body, "br"))
-    large = [block for block in blocks if block and len(text_of(block)) > 2 * len(text)]
-    sizes = {block: _n_own(block) for block in large if block.tag not in _PARAGRAPHS}
+def _lost_lines(tree: HTMLTree, body: ElementNode, text: str, left: int) -> str:
+    """`text`, or the most text that an element has of its own around <br> if `text` has less than half.
+
+    Elements may be in one another: `left` characters are read in all.
+    """
+    sizes = {}
+    for block in dict.fromkeys(each.parent_element for each in select(body, "br")):
+        if block is None or block.tag in _PARAGRAPHS:
+            continue
+        size = len(text_of(block))
+        left -= size
+        if left < 0:
+            break
+        if 2 * len(text) < size:
+            sizes[block] = _n_own(block)
     for block in sorted(sizes, key=sizes.__getitem__, reverse=True):
         if 2 * len(text) >= sizes[block]:
             break

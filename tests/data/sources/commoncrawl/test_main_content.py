@@ -11,6 +11,7 @@ pytest.importorskip("resiliparse", reason="resiliparse is not installed (pip ins
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.sources.commoncrawl import main_content
 from data.sources.commoncrawl.main_content import extract
 
 
@@ -348,6 +349,15 @@ def test_a_text_of_lines_without_paragraphs_is_not_lost(tag, name, after):
     text = f"<div>{outer}<{tag} class='{name}'>{BROKEN}</{tag}></div></table>{after}"
     found = lines(page(f"<ul><li><a href=/>Home</a></ul>{text}"))
     assert found[:5] == [sentence("the mill", number) for number in range(5)]
+
+
+def test_lines_in_many_elements_in_one_another_are_not_read_again_for_each(monkeypatch):
+    read, text_of = [], main_content.text_of
+    monkeypatch.setattr(main_content, "text_of", lambda element: read.append(text_of(element)) or read[-1])
+    nested = "<div class=skip><br>" * 400 + "word " * 20_000 + "</div>" * 400
+    html = page("<p>A short page.</p>" + nested)
+    extract(html)
+    assert len(html) < sum(map(len, read)) < 12 * len(html)
 
 
 @pytest.mark.parametrize("box", ["<nav>", "<footer>", "<noscript>", "<div hidden>", "<div class=newsletter>"])
