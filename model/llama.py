@@ -106,11 +106,9 @@ class LlamaConfig:
         """What queries and keys are multiplied by as they are rotated (YaRN, arXiv 2309.00071 §3.4)."""
         if self.rope_attention_factor is not None:
             return self.rope_attention_factor
-        return (
-            0.1 * math.log(self.rope_scaling) + 1
-            if self.rope_type == "yarn" and self.rope_scaling > 1
-            else 1.0
-        )
+        if self.rope_type != "yarn" or self.rope_scaling <= 1:
+            return 1.0
+        return 0.1 * math.log(self.rope_scaling) + 1
 
 
 class Llama(nn.Module):

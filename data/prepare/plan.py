@@ -170,7 +170,9 @@ def keep_read(plan: Plan) -> None:
         path for other in others for path in folders.matching(other / "read", "*") if path.name.isdecimal()
     ]
     made = {path.read_text(): path.parent for task in read if exists(path := task / INPUTS)}
-    for task in range(len(plan.tasks) if made else 0):
+    if not made:
+        return
+    for task in range(len(plan.tasks)):
         found = made.get(plan.inputs(task))
         if found is None or exists(plan.read(task)):
             continue

@@ -71,19 +71,8 @@ def read_config(path: Path) -> tuple[LlamaConfig, bool, list[str]]:
     dim, heads, hidden = theirs["hidden_size"], theirs["num_attention_heads"], theirs["intermediate_size"]
     kv_heads, head_dim = theirs.get("num_key_value_heads"), theirs.get("head_dim")
     multiple_of, multiplier = _rounding(dim, hidden)
-    rope, context = _rope(path, theirs), theirs.get("max_position_embeddings", 2048)
-    notes = []
-    if _kind(rope) == "dynamic":
-        notes.append(
-            f"its dynamic rotations are LLaMA's up to {context:,} tokens, and longer contexts are not read"
-        )
-    window = _window(path, theirs) if kind == "mistral" else None
-    if window and window < context:
-        notes.append(
-            f"its sliding window of {window:,} tokens makes no difference up to that context, which it gets "
-            f"here instead of {context:,}"
-        )
-        context = window
+    rope = _rope(path, theirs)
+    context, notes = _context(path, theirs, _kind(rope) == "dynamic", kind == "mistral")
     try:
         config = LlamaConfig(
             dim=dim,
@@ -188,6 +177,23 @@ def _attention_factor(path: Path, rope: dict) -> float | None:
     ]
     above, below = (0.1 * number * math.log(max(rope["factor"], 1)) + 1 for number in numbers)
     return above / below
+
+
+def _context(path: Path, theirs: dict, is_dynamic: bool, has_window: bool) -> tuple[int, list[str]]:
+    """The longest context in which it computes what our model does, and what to say of that."""
+    context, notes = theirs.get("max_position_embeddings", 2048), []
+    if is_dynamic:
+        notes.append(
+            f"its dynamic rotations are LLaMA's up to {context:,} tokens, and longer contexts are not read"
+        )
+    window = _window(path, theirs) if has_window else None
+    if window and window < context:
+        notes.append(
+            f"its sliding window of {window:,} tokens makes no difference up to that context, which it gets "
+            f"here instead of {context:,}"
+        )
+        context = window
+    return context, notes
 
 
 def _window(path: Path, theirs: dict) -> int | None:

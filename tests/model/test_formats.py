@@ -23,6 +23,10 @@ from tests.support.narrow import as_a
 from tests.support.ranks import run_ranks
 from tests.support.theirs import their_model
 
+THEIR_SHAPE: dict = dict(
+    vocab_size=208, hidden_size=64, intermediate_size=192, num_hidden_layers=2, num_attention_heads=8
+)
+
 
 @pytest.fixture(scope="module")
 def model() -> Llama:
@@ -97,14 +101,11 @@ def test_position_interpolation_keeps_its_name(tmp_path):
     assert open_huggingface(tmp_path / "hf").config == CONFIG
 
 
-def rotated(folder, rope: dict, **others) -> Weights:
+def rotated(folder, rope: dict) -> Weights:
     """A model of transformers saved with these rotations, opened."""
-    shape: dict = dict(vocab_size=208, hidden_size=64, intermediate_size=192, num_hidden_layers=2)
     torch.manual_seed(0)
-    config = TheirConfig(**shape, num_attention_heads=8, max_position_embeddings=256, rope_parameters=rope)
+    config = TheirConfig(**THEIR_SHAPE, max_position_embeddings=256, rope_parameters=rope)
     LlamaForCausalLM(config).save_pretrained(folder)
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | others))
     return open_huggingface(folder)
 
 
@@ -148,17 +149,8 @@ def test_dynamic_rotations_are_read_up_to_the_context_in_which_they_change_nothi
 
 @pytest.mark.parametrize(("window", "context"), [(None, 256), (512, 256), (256, 256), (32, 32)])
 def test_a_mistral_gives_the_logits_of_transformers_in_its_window(window, context, tmp_path):
-    config = MistralConfig(
-        vocab_size=208,
-        hidden_size=64,
-        intermediate_size=192,
-        num_hidden_layers=2,
-        num_attention_heads=8,
-        num_key_value_heads=2,
-        head_dim=16,
-        max_position_embeddings=256,
-        sliding_window=window,
-    )
+    grouped = THEIR_SHAPE | dict(num_key_value_heads=2, head_dim=16)
+    config = MistralConfig(**grouped, max_position_embeddings=256, sliding_window=window)
     torch.manual_seed(0)
     theirs = MistralForCausalLM(config)
     theirs.save_pretrained(tmp_path)
@@ -171,15 +163,7 @@ def test_a_mistral_gives_the_logits_of_transformers_in_its_window(window, contex
 
 
 def tied_model() -> LlamaForCausalLM:
-    config = TheirConfig(
-        vocab_size=208,
-        hidden_size=64,
-        intermediate_size=192,
-        num_hidden_layers=2,
-        num_attention_heads=8,
-        num_key_value_heads=2,
-        tie_word_embeddings=True,
-    )
+    config = TheirConfig(**THEIR_SHAPE, num_key_value_heads=2, tie_word_embeddings=True)
     torch.manual_seed(0)
     return LlamaForCausalLM(config)
 

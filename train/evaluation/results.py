@@ -43,7 +43,7 @@ class Results:
         """The result kept for a task outside the suites, or else a new one; all ranks call it."""
         local = task.local(self._benchmarks)
         parts = [str(self._weights.path.resolve()), _stamps(self._weights.path), task.content(), self._limit]
-        parts += [str(local), _stamps(local, "**/*") if local else [], self._tokenizer, str(self._dtype)]
+        parts += [str(local), _stamps_below(local), self._tokenizer, str(self._dtype)]
         identity = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         return _of(self._folder / task.file(self._limit), identity, {"tasks"}, compute)
 
@@ -64,8 +64,7 @@ class Results:
         )
         local = benchmark.local(self._benchmarks)
         parts = [str(self._weights.path.resolve()), _stamps(self._weights.path), task, benchmark.subject]
-        parts += [benchmark.shots, str(local), _stamps(local, "**/*") if local else []]
-        parts += [self._limit, self._tokenizer]
+        parts += [benchmark.shots, str(local), _stamps_below(local), self._limit, self._tokenizer]
         if self._dtype != torch.float32:  # which older results do not name
             parts.append(str(self._dtype))
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -96,9 +95,21 @@ def table(
     return "\n".join([*lines, "", NOT_RUN, ""])
 
 
-def _stamps(folder: Path, pattern: str = "*") -> list[tuple[str, int, int]]:
-    """(path, size, time of change) of the files of a folder that match."""
-    files = sorted(path for path in folder.glob(pattern) if path.is_file()) if folder.is_dir() else []
+def _stamps(folder: Path) -> list[tuple[str, int, int]]:
+    """(name, size, time of change) of the files of a folder."""
+    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    return _stamped(folder, files)
+
+
+def _stamps_below(folder: Path | None) -> list[tuple[str, int, int]]:
+    """The same of all files below a folder, but hidden ones: `hf download` keeps its own records there."""
+    if folder is None or not folder.is_dir():
+        return []
+    files = folders.files_below(folder)
+    return _stamped(folder, [path for path in files if not folders.is_hidden(path.relative_to(folder))])
+
+
+def _stamped(folder: Path, files: list[Path]) -> list[tuple[str, int, int]]:
     of = {str(path.relative_to(folder)): path.stat() for path in files}
     return [(path, stat.st_size, stat.st_mtime_ns) for path, stat in of.items()]
 

@@ -12,7 +12,7 @@ import re
 from data.sources.arxiv.latex.macros import PROTECTED
 from data.sources.arxiv.latex.syntax import Arguments
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim
-from data.sources.arxiv.loops import LOOPS, MOST, items_of, turns
+from data.sources.arxiv.loops import LOOPS, MOST, all_tokens, items_of, tokens, turns
 
 _LIST = 20_000  # most characters of a loop's list
 _LONGEST = 400  # most characters of a name
@@ -217,12 +217,12 @@ class _Writer:
         """What TeX reads in place of a macro's call or a loop, item by item, and its end."""
         if word in self._definers:
             n_arguments, body = self._definers[word]
-            items, end = self._tokens(text, position, n_arguments)
+            items, end = tokens(text, position, n_arguments, self._arguments)
             return ([_filled(body, *items)], end) if len(items) == n_arguments else None
         if word in self._endless:
             end, body = self._endless[word]
             stop = text.find(f"\\{end}", position, position + _LIST)
-            items = self._all_tokens(text[position:stop]) if stop >= 0 else []
+            items = all_tokens(text[position:stop], self._arguments) if stop >= 0 else []
             return [_filled(body, item) for item in items], stop + 1 + len(end)
         if word in ("forcsvlist", "docsvlist"):
             handler = self._arguments.argument(text, position) if word[0] == "f" else ("\\do", position)
@@ -237,33 +237,20 @@ class _Writer:
         )
         return found if defines else None
 
-    def _all_tokens(self, text: str) -> list[str]:
-        """The tokens or groups of a list; none if it has anything else, or too many for a loop."""
-        items, end = self._tokens(text, 0, MOST)
-        return [] if text[end:].strip() else items
-
-    def _tokens(self, text: str, position: int, n_items: int) -> tuple[list[str], int]:
-        """Up to `n_items` tokens or groups from here on, and their end."""
-        items = []
-        while len(items) < n_items and (item := self._arguments.argument(text, position)):
-            items.append(item[0])
-            position = item[1]
-        return items, position
-
 
 def _is_word(name: str) -> bool:
     return name.isascii() and name.isalpha()
 
 
-def _filled(body: str, *arguments: str, parameter: re.Pattern = _PARAMETER) -> str:
+def _filled(body: str, *arguments: str) -> str:
     """The body with arguments in place of its parameters, each kept apart from a name before it."""
 
     def put(mark: re.Match) -> str:
         before = mark[1] or ""
         if mark[2] == "##":
             return f"{before}#"
-        number = int(mark[2][1]) if mark[2][0] == "#" else 1
+        number = int(mark[2][1])
         argument = arguments[number - 1] if number <= len(arguments) else ""
         return before + " " * (before != "" and argument[:1].isalpha()) + argument
 
-    return parameter.sub(put, body)
+    return _PARAMETER.sub(put, body)

@@ -50,7 +50,7 @@ def turns(
     if found is None or body is None or listed is None:
         return None
     variable = re.compile(rf"(\\[A-Za-z@]++)?(\\{found['each']})(?![A-Za-z@])[ \t]*")
-    items = _tokens(listed, read) if word == "@tfor" else items_of(listed)
+    items = all_tokens(listed, read) if word == "@tfor" else items_of(listed)
 
     def put(mark: re.Match, item: str) -> str:
         before = mark[1] or ""
@@ -68,12 +68,19 @@ def items_of(listed: str) -> list[str]:
     return [item.strip() for item in _RANGE.sub(letters, listed).split(",") if item.strip()]
 
 
-def _tokens(listed: str, read: Arguments) -> list[str]:
-    items, position = [], 0
-    while len(items) < MOST and (item := read.argument(listed, position)):
+def tokens(text: str, position: int, most: int, read: Arguments) -> tuple[list[str], int]:
+    """Up to `most` tokens or groups from here on, and their end."""
+    items = []
+    while len(items) < most and (item := read.argument(text, position)):
         items.append(item[0])
         position = item[1]
-    return [] if listed[position:].strip() else items
+    return items, position
+
+
+def all_tokens(listed: str, read: Arguments) -> list[str]:
+    """The tokens or groups of a list; none if it has anything else, or too many for a loop."""
+    items, end = tokens(listed, 0, MOST, read)
+    return [] if listed[end:].strip() else items
 
 
 def _until_repeat(text: str, position: int) -> tuple[list[str], int] | None:

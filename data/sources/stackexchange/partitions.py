@@ -43,9 +43,8 @@ _POSTS_DTYPE = np.dtype(
         ("scored", "u1"),
     ]
 )
-_BUFFER = (
-    8 << 10
-)  # bytes of each open file: Python 3.14's default of 128 KiB takes memory for every partition
+# Bytes of each open file; Python 3.14's default of 128 KiB would take that for every partition.
+_BUFFER = 8 << 10
 _TEXT = ("Title", "Tags", "ContentLicense", "LastActivityDate", "Body")
 
 

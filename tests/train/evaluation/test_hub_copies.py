@@ -62,6 +62,15 @@ def test_a_copy_of_the_hubs_dataset_gives_the_scores_of_its_documents(folder, be
     ]
 
 
+def test_the_records_that_a_download_keeps_beside_its_files_are_not_data(folder, hub, tmp_path, monkeypatch):
+    assert run(folder, hub, tmp_path / "out", "tasks=[siqa]", "protocols=[paper]") == 0
+    records = hub / "siqa" / ".cache" / "huggingface" / "download"
+    records.mkdir(parents=True)
+    (records / "validation.parquet.metadata").write_text("downloaded again")
+    monkeypatch.setattr("train.evaluation.tasks.score", None)  # so nothing can be computed
+    assert run(folder, hub, tmp_path / "out", "tasks=[siqa]", "protocols=[paper]") == 0
+
+
 def test_mmlu_and_other_tasks_read_copies_too(folder, tmp_path, capsys):
     subject = tmp_path / "hub" / "mmlu" / "abstract_algebra"
     subject.mkdir(parents=True)
