@@ -149,8 +149,9 @@ def test_dynamic_rotations_are_read_up_to_the_context_in_which_they_change_nothi
 
 @pytest.mark.parametrize(("window", "context"), [(None, 256), (512, 256), (256, 256), (32, 32)])
 def test_a_mistral_gives_the_logits_of_transformers_in_its_window(window, context, tmp_path):
-    grouped = THEIR_SHAPE | dict(num_key_value_heads=2, head_dim=16)
-    config = MistralConfig(**grouped, max_position_embeddings=256, sliding_window=window)
+    config = MistralConfig(
+        **THEIR_SHAPE, num_key_value_heads=2, head_dim=16, max_position_embeddings=256, sliding_window=window
+    )
     torch.manual_seed(0)
     theirs = MistralForCausalLM(config)
     theirs.save_pretrained(tmp_path)
