@@ -43,6 +43,9 @@ _NAMES = {
     "model.n_heads": "n_head num_attention_heads num_heads",
     "model.n_kv_heads": "num_key_value_heads num_query_groups num_kv_heads",
     "model.head_size": "head_dim",
+    "model.tie_word_embeddings": (
+        "tie_embeddings tie_weights tied_embeddings weight_tying enable_weight_tying"
+    ),
     "model.multiple_of": "intermediate_size ffn_hidden_size ffn_dim",
     "model.ffn_dim_multiplier": "intermediate_size ffn_hidden_size ffn_dim mlp_ratio",
     "vocab_size": "vocab n_vocab pieces",
@@ -170,11 +173,6 @@ ABSENT: tuple[tuple[tuple[str, ...], str, str], ...] = (
         ("dropout", "attention_dropout", "hidden_dropout", "resid_pdrop", "attn_pdrop", "embd_pdrop"),
         "optim.lr",
         "LLaMA is trained without dropout; leave it out",
-    ),
-    (
-        ("tie_embeddings", "tie_weights", "tie_word_embeddings", "tied_embeddings", "weight_tying"),
-        "optim.lr",
-        "LLaMA's output matrix is separate from its embedding; leave it out",
     ),
     (("bias", "qkv_bias", "attention_bias", "add_bias_linear"), "optim.lr", "LLaMA's layers have no biases"),
     (

@@ -11,7 +11,8 @@ from model.llama import LlamaConfig
 def n_params(config: LlamaConfig) -> int:
     """The number of parameters, without building the model."""
     norms = (2 * config.n_layers + 1) * config.dim
-    return config.vocab_size * config.dim + _matrix_weights(config) + norms
+    embedding = 0 if config.tie_word_embeddings else config.vocab_size * config.dim
+    return embedding + _matrix_weights(config) + norms
 
 
 def flops_per_token(config: LlamaConfig, seq_len: int) -> int:

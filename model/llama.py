@@ -1,9 +1,10 @@
 """LLaMA's transformer as in the paper (arXiv 2302.13971, §2.2): token ids in, logits or loss out.
 
 Pre-norm RMSNorm, rotary positions in every layer, causal attention, SwiGLU, no biases, embedding and output
-not tied. The default shape is LLaMA's; Llama 2 and 3 add grouped-query attention (arXiv 2305.13245) and
-slower rotations for longer contexts. Parameters have the names of Meta's checkpoints. This file knows nothing
-of devices or ranks; `model/parallelize` spreads the model over them from outside.
+not tied. The default shape is LLaMA's; Llama 2 and 3 add grouped-query attention (arXiv 2305.13245), slower
+rotations for longer contexts and, in small models, one matrix as embedding and output. Parameters have the
+names of Meta's checkpoints. This file knows nothing of devices or ranks; `model/parallelize` spreads the
+model over them from outside.
 """
 
 import math
@@ -38,6 +39,7 @@ class LlamaConfig:
     rope_high_freq_factor: float = 4.0  # turns above which a rotation is fast, and unchanged; YaRN's are 32
     rope_original_seq_len: int = 8192  # context length before the scaling
     rope_attention_factor: float | None = None  # YaRN scales q and k by it; null: 0.1 ln(rope_scaling) + 1
+    tie_word_embeddings: bool = False  # the embedding is the output's matrix too (arXiv 1608.05859)
 
     def __post_init__(self) -> None:
         for key in ("dim", "n_layers", "n_heads", "multiple_of", "max_seq_len", "rope_original_seq_len"):
@@ -128,6 +130,7 @@ class Llama(nn.Module):
         self.norm = RMSNorm(config.dim, config.norm_eps)
         self.output = nn.Linear(config.dim, config.vocab_size, bias=False)
         self.register_buffer("rotations", None, persistent=False)
+        self.tie()
         self.init_buffers()
 
     def forward(
@@ -158,6 +161,11 @@ class Llama(nn.Module):
         """Mean loss of `labels` (batch, seq), given the last norm's output (batch, seq, dim)."""
         return next_token_loss(hidden, self.output.weight, labels)
 
+    def tie(self) -> None:
+        """If embedding and output are tied, make them one parameter, named tok_embeddings.weight."""
+        if self.config.tie_word_embeddings:
+            self.output.weight = self.tok_embeddings.weight
+
     def init_buffers(self) -> None:
         """Compute the rotation table on the parameters' device."""
         device = next(self.parameters()).device
@@ -169,9 +177,11 @@ class Llama(nn.Module):
         self.init_buffers()
 
     def _apply(self, fn, recurse: bool = True) -> "Llama":
-        # Called to move, cast or empty the model: the table moves with it but is never cast.
+        # Called to move, cast or empty the model: the table moves with it but is never cast, and torch
+        # gives each module a parameter of its own.
         self._buffers["rotations"] = None
         super()._apply(fn, recurse)
+        self.tie()
         self.init_buffers()
         return self
 

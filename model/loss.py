@@ -82,13 +82,10 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         (grad_loss,) = grad_outputs
         grad_hidden, grad_weight = ctx.saved_tensors
         scale = grad_loss / ctx.tokens
-        return (
-            (grad_hidden * scale).to(grad_hidden.dtype),
-            (grad_weight * scale).to(ctx.weight_dtype),
-            None,
-            None,
-            None,
-        )
+        # Rounded as it is scaled: a GPU makes no fp32 copy. In place, pipelines could not read it twice.
+        scaled = torch.empty_like(grad_weight, dtype=ctx.weight_dtype)
+        torch.mul(grad_weight, scale, out=scaled)
+        return (grad_hidden * scale).to(grad_hidden.dtype), scaled, None, None, None
 
 
 def _plus_product(total: Tensor | None, a: Tensor, b: Tensor) -> Tensor:

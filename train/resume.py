@@ -39,7 +39,7 @@ from train.run import history, markers, starts
 from train.run.configuration import changes, refuse_another_run
 from train.run.folder import RunFolder
 from train.run.lineage import Lineage
-from train.weights.open import fill, model_state, open_weights, same_tokenizer
+from train.weights.open import as_tied, fill, model_state, open_weights, same_tokenizer
 
 
 @dataclass
@@ -143,10 +143,16 @@ def _continue_from(
 
 def _start_from(weights: Weights, run: Resolved, folder: RunFolder, model: Llama | Pipeline) -> None:
     """Fill the model from the weights of `init=`."""
-    refuse_other_shape(weights.path, model_state(weights), run.config.model)
+    given = as_tied(weights, run.config.model.tie_word_embeddings)
+    refuse_other_shape(weights.path, model_state(given), run.config.model)
     _refuse_other_tokenizer(run, weights)
-    fill(model, weights)
+    fill(model, given)
     identity.say(f"starting {folder.path} from the weights of {weights.path}")
+    if weights.config.tie_word_embeddings and not given.config.tie_word_embeddings:
+        identity.say(
+            f"warning: {weights.path} has one matrix as embedding and output; here are two, which train "
+            "separately (model.tie_word_embeddings=true keeps one)"
+        )
     if repeated := _repeated(run, weights):
         identity.say(
             f"warning: {weights.path} was trained on the samples that this run begins with (of "

@@ -3,8 +3,7 @@
 
 Names differ, and the rows of q and k are permuted: Meta rotates adjacent pairs within a head, Hugging Face
 pairs half a head apart (docs/recipe.md §6). Its config.json is translated by huggingface_config.py. Nothing
-else differs. If the output is tied to the embedding, both are read from the one matrix and are separate from
-then on.
+else differs.
 """
 
 import json
@@ -64,12 +63,11 @@ def is_huggingface(folder: Path) -> bool:
 
 def open_huggingface(folder: Path) -> Weights:
     """The weights in `folder`. Raises FormatError if the config, or any name, shape or dtype, is wrong."""
-    config, tied, notes = read_config(folder / "config.json")
+    config, notes = read_config(folder / "config.json")
     files = _files(folder)
     names = {name: their_name(name) for name in parameter_shapes(config)}
-    if tied:
-        _tie(files, names)
-        notes.append("its output is tied to its embedding: two equal matrices here, which train separately")
+    if config.tie_word_embeddings:
+        _forget_copy(files)
     dtypes = set()
     for name, shape in parameter_shapes(config).items():
         files_name = names[name]
@@ -173,10 +171,9 @@ def to_pairs(name: str, tensor: Tensor, config: LlamaConfig) -> Tensor:
     return halves.transpose(1, 2).flatten(0, 2)
 
 
-def _tie(files: dict[str, Path], names: dict[str, str]) -> None:
-    """Read the output from the embedding. Raises FormatError if there is an output and it differs."""
-    embedding, output = names["tok_embeddings.weight"], names["output.weight"]
-    names["output.weight"] = embedding
+def _forget_copy(files: dict[str, Path]) -> None:
+    """Leave out the output of tied weights, if it is there. Raises FormatError if the embedding differs."""
+    embedding, output = (f"{OUTER[stem]}.weight" for stem in ("tok_embeddings", "output"))
     if output not in files or embedding not in files:
         return
     with _opened(files[output]) as one, _opened(files[embedding]) as other:

@@ -45,8 +45,8 @@ COUNTS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size
 ROUNDINGS = [(256, 1.0), *((2**power, 1.0) for power in range(12, -1, -1)), (1024, 1.3), (4096, 1.3)]
 
 
-def read_config(path: Path) -> tuple[LlamaConfig, bool, list[str]]:
-    """The shape, whether the output is tied to the embedding, and what whoever imports it should know.
+def read_config(path: Path) -> tuple[LlamaConfig, list[str]]:
+    """The shape, and what whoever imports it should know.
 
     Raises FormatError, naming the key.
     """
@@ -68,6 +68,9 @@ def read_config(path: Path) -> tuple[LlamaConfig, bool, list[str]]:
     optional = [key for key in ("num_key_value_heads", "head_dim") if theirs.get(key) is not None]
     optional += [key for key in ("max_position_embeddings",) if key in theirs]
     refuse_unless_whole_number(path, theirs, *COUNTS, *optional)
+    tied = theirs.get("tie_word_embeddings", False)
+    if not isinstance(tied, bool):
+        raise FormatError(f"{path}: tie_word_embeddings={tied}: expected true or false")
     dim, heads, hidden = theirs["hidden_size"], theirs["num_attention_heads"], theirs["intermediate_size"]
     kv_heads, head_dim = theirs.get("num_key_value_heads"), theirs.get("head_dim")
     multiple_of, multiplier = _rounding(dim, hidden)
@@ -85,11 +88,12 @@ def read_config(path: Path) -> tuple[LlamaConfig, bool, list[str]]:
             n_kv_heads=None if kv_heads == heads else kv_heads,
             head_size=None if head_dim is None or head_dim * heads == dim else head_dim,
             ffn_dim_multiplier=multiplier,
+            tie_word_embeddings=tied,
             **_rotations(path, rope, theirs.get("rope_theta", 10000.0)),
         )
     except (ValueError, TypeError) as error:
         raise FormatError(f"{path}: {error}") from None
-    return config, bool(theirs.get("tie_word_embeddings", False)), notes
+    return config, notes
 
 
 def their_config(config: LlamaConfig, dtype: torch.dtype) -> dict:
@@ -98,7 +102,7 @@ def their_config(config: LlamaConfig, dtype: torch.dtype) -> dict:
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         **{key: value for key, value in FIXED.items() if key not in NOT_WRITTEN},
-        "tie_word_embeddings": False,
+        "tie_word_embeddings": config.tie_word_embeddings,
         "hidden_size": config.dim,
         "intermediate_size": config.hidden_dim,
         "num_hidden_layers": config.n_layers,

@@ -26,6 +26,7 @@ from model.formats.weights import (
     refuse_pointer,
     refuse_unless_whole_number,
     tokenizer_beside,
+    untied,
     written_whole,
 )
 from model.llama import LlamaConfig, rotary_frequencies
@@ -72,6 +73,7 @@ def write_meta(
     weights: Weights, output: Path, *, shards: int, dtype: torch.dtype, tokenizer: Path | None = None
 ) -> None:
     """Write `weights` as `shards` files of `dtype`, with one in memory at a time. Raises FormatError."""
+    weights = untied(weights)
     config = weights.config
     if shards not in SHARDS:
         raise FormatError(f"shards={shards}: expected one of {', '.join(map(str, SHARDS))}")

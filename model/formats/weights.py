@@ -48,6 +48,17 @@ class Weights:
     dtype: torch.dtype = torch.float32  # the smallest that holds every tensor without rounding
 
 
+def untied(weights: Weights) -> Weights:
+    """`weights` with the output as a matrix of its own, if it is tied to the embedding."""
+    if not weights.config.tie_word_embeddings:
+        return weights
+
+    def read(name: str) -> Tensor:
+        return weights.read("tok_embeddings.weight" if name == "output.weight" else name)
+
+    return replace(weights, config=replace(weights.config, tie_word_embeddings=False), read=read)
+
+
 def tokenizer_beside(*folders: Path) -> Path | None:
     """The first tokenizer.model in `folders`, or else the first tokenizer.json."""
     paths = (folder / name for name in ("tokenizer.model", "tokenizer.json") for folder in folders)

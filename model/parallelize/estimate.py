@@ -48,7 +48,7 @@ def estimate(
     heads = 2 * (model.n_heads + model.kv_heads) * model.head_dim
     layer = (dim * heads + 3 * dim * model.hidden_dim) / tp + 2 * dim
     end = model.vocab_size * dim / tp
-    ends = (1 if layout.pp > 1 else 2) * end + dim
+    ends = (1 if layout.pp > 1 or model.tie_word_embeddings else 2) * end + dim
     weights = layers * layer + ends
     tokens = micro_batch * seq_len / layout.cp
     kept = layers * tokens * _kept_of_a_layer(model, tp, mode, width) * min(layout.pp, micro_batches)

@@ -1,9 +1,9 @@
 """Tensor parallelism by fairscale's layers, with which LLaMA was trained (paper §2.4, Meta's model.py).
 
-Matrices are split as in `tensor.py`, except the embedding, split by dim as in Meta's code. There is no
-sequence parallelism: between matrices every tp rank holds the full sequence. Outside, each parameter is a
-DTensor over the tp ranks, so FSDP2 shards it further, a norm counts it once, and checkpoints equal those of
-every layout. Only fairscale's arithmetic sees this rank's shard.
+Matrices are split as in `tensor.py`, except the embedding, split by dim as in Meta's code unless it is the
+output's matrix too. There is no sequence parallelism: between matrices every tp rank holds the full sequence.
+Outside, each parameter is a DTensor over the tp ranks, so FSDP2 shards it further, a norm counts it once, and
+checkpoints equal those of every layout. Only fairscale's arithmetic sees this rank's shard.
 """
 
 from functools import partial
@@ -11,7 +11,12 @@ from typing import Any, TypeVar
 
 import fairscale.nn.model_parallel.initialize as fairscale_groups
 import torch.nn.functional as F
-from fairscale.nn.model_parallel.layers import ColumnParallelLinear, ParallelEmbedding, RowParallelLinear
+from fairscale.nn.model_parallel.layers import (
+    ColumnParallelLinear,
+    ParallelEmbedding,
+    RowParallelLinear,
+    VocabParallelEmbedding,
+)
 from fairscale.nn.model_parallel.mappings import (
     copy_to_model_parallel_region,
     reduce_from_model_parallel_region,
@@ -43,10 +48,12 @@ def fairscale_tensor_parallel(model: Llama, mesh: DeviceMesh) -> None:
         layer.ffn_norm = _norm(layer.ffn_norm, mesh)
     # A pipeline stage may lack an end and have an Identity, without weights, in its place.
     if isinstance(model.tok_embeddings, nn.Embedding):
-        model.add_module("tok_embeddings", _embedding(model.tok_embeddings, mesh))
+        split = _row_embedding if model.config.tie_word_embeddings else _embedding
+        model.add_module("tok_embeddings", split(model.tok_embeddings, mesh))
     if isinstance(model.output, nn.Linear):
         model.norm = _norm(model.norm, mesh)
         model.add_module("output", _column(model.output, mesh, gather=True))
+    model.tie()
     model.loss = partial(_loss, model, mesh)
 
 
@@ -75,6 +82,10 @@ class Row(_Local, RowParallelLinear):
 
 class Embedding(_Local, ParallelEmbedding):
     """Split by dim."""
+
+
+class RowEmbedding(_Local, VocabParallelEmbedding):
+    """Split by token, as the output is, whose matrix it shares."""
 
 
 class Norm(_Local, RMSNorm):
@@ -108,6 +119,15 @@ def _embedding(embedding: nn.Embedding, mesh: DeviceMesh) -> Embedding:
     layer.num_embeddings, layer.embedding_dim = embedding.num_embeddings, embedding.embedding_dim
     layer.embedding_dim_per_partition = embedding.embedding_dim // mesh.size()
     return _with_weight(layer, embedding.weight, mesh, Shard(1))
+
+
+def _row_embedding(embedding: nn.Embedding, mesh: DeviceMesh) -> RowEmbedding:
+    layer = RowEmbedding(mesh.size(), 1, init_method=_nothing)
+    layer.num_embeddings, layer.embedding_dim = embedding.num_embeddings, embedding.embedding_dim
+    rows = layer.num_embeddings_per_partition = embedding.num_embeddings // mesh.size()
+    layer.vocab_start_index = mesh.get_local_rank() * rows
+    layer.vocab_end_index = layer.vocab_start_index + rows
+    return _with_weight(layer, embedding.weight, mesh, Shard(0))
 
 
 def _norm(norm: RMSNorm, mesh: DeviceMesh) -> Norm:

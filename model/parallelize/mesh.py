@@ -75,6 +75,11 @@ class Limits:
         ):
             if size % tp:
                 return f"parallel.tp={tp}: does not divide the model's {name}={size}"
+        if layout.pp > 1 and model.tie_word_embeddings:
+            return (
+                f"parallel.pp={layout.pp}: its first and last stages would share a matrix "
+                "(model.tie_word_embeddings=true)"
+            )
         if self.seq_len % layout.sequence_multiple:
             keys = f"parallel.cp={layout.cp}" + (f" with parallel.tp={tp}" if tp > 1 else "")
             return (

@@ -62,6 +62,7 @@ def tensor_parallel(model: Llama, mesh: DeviceMesh, *, sequence: bool = True) ->
     parallelize_module(
         model, mesh, {name: ends[name] for name in ends if [*getattr(model, name).parameters()]}
     )
+    model.tie()
     model.tok_embeddings.register_forward_hook(_received)
     model.loss = partial(_loss, model, mesh)
 
@@ -86,6 +87,7 @@ def _whole_sequences(model: Llama, mesh: DeviceMesh) -> None:
         "output": ColwiseParallel(output_layouts=Replicate()),
     }
     parallelize_module(model, mesh, ends)
+    model.tie()
 
 
 def _loss(model: Llama, mesh: DeviceMesh, hidden: Tensor, labels: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ import torch
 import torch.distributed as dist
 from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import load_file, save_file
-from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 from transformers import LlamaConfig as TheirConfig
 
@@ -169,23 +168,15 @@ def tied_model() -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def test_a_tied_output_is_imported_as_a_second_matrix_with_the_same_logits_and_gradients(tmp_path):
-    theirs = tied_model()
-    theirs.save_pretrained(tmp_path / "tied")
-    opened = open_huggingface(tmp_path / "tied")
-    ours = filled(opened)
-    assert opened.notes == (
-        "its output is tied to its embedding: two equal matrices here, which train separately",
-    )
-    torch.testing.assert_close(ours(tokens()), theirs(tokens()).logits, rtol=1e-5, atol=1e-5)
-    inputs, labels = tokens()[:, :-1], tokens()[:, 1:]
-    ours(inputs, labels).backward()
-    F.cross_entropy(theirs(inputs).logits.flatten(0, 1), labels.flatten()).backward()
-    at_input, at_output = ours.tok_embeddings.weight.grad, ours.output.weight.grad
-    assert at_input is not None and at_output is not None
-    torch.testing.assert_close(
-        at_input + at_output, theirs.model.embed_tokens.weight.grad, rtol=1e-4, atol=1e-6
-    )
+@pytest.mark.parametrize("way", ["hf small", "meta 2"])
+def test_tied_weights_come_back_as_one_matrix_or_in_metas_format_as_two_equal_ones(way, tmp_path):
+    tied = replace(CONFIG, tie_word_embeddings=True)
+    model = drawn(tied)
+    opened = write(weights_of(model), tmp_path / "there", way)
+    assert opened.config == (tied if way == "hf small" else CONFIG)
+    assert ("output.weight" in parameter_shapes(opened.config)) == (way == "meta 2")
+    for name in parameter_shapes(opened.config):
+        assert torch.equal(opened.read(name), model.state_dict()[name]), name
 
 
 def test_a_tied_output_that_differs_from_its_embedding_is_refused(tmp_path):
@@ -194,7 +185,7 @@ def test_a_tied_output_that_differs_from_its_embedding_is_refused(tmp_path):
     tensors = load_file(path)
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
     save_file(tensors, path)
-    assert open_huggingface(tmp_path / "tied").notes
+    assert open_huggingface(tmp_path / "tied").config.tie_word_embeddings
     tensors["lm_head.weight"] += 1
     save_file(tensors, path)
     with pytest.raises(

@@ -197,7 +197,7 @@ def damaged_huggingface(folder: Path, how: str) -> None:
         ("rope_scaling=8", "rope_scaling=8: expected an object"),
         ('model_type="qwen2"', "model_type=qwen2: expected llama, or mistral"),
         ('model_type="mistral"\nsliding_window=0', "sliding_window=0: expected a positive integer"),
-        ("tie_word_embeddings=true", "tie_word_embeddings=True"),
+        ('tie_word_embeddings="yes"', "tie_word_embeddings=yes: expected true or false"),
         ("attention_bias=true", "attention_bias=True"),
         ("mlp_bias=true", "mlp_bias=True"),
         ("intermediate_size=100", "gate_proj.weight has shape [192, 64], but its config implies [100, 64]"),

@@ -64,6 +64,7 @@ FAMILY = {
         "rope_original_seq_len": 200,
     },
     "wide heads": {"n_kv_heads": 2, "head_size": 24},
+    "tied": {"n_kv_heads": 2, "tie_word_embeddings": True},
 }
 
 

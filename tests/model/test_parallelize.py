@@ -33,6 +33,7 @@ CONFIG = LlamaConfig(
     rope_scaling=8.0,
     rope_original_seq_len=16,
 )
+TIED = replace(CONFIG, tie_word_embeddings=True)
 STEPS, BATCH, SEQ = 10, 8, 16
 # Micro-batches per rank, activation checkpointing, reshard: both rows on 2 ranks, the first on 4.
 WAYS = ((2, "selective", "always"), (1, "none", "never"))
@@ -168,22 +169,24 @@ def differences(seen: dict, expected: dict) -> list[str]:
     return found
 
 
-def on_layouts(layouts: list[Layout], tensor: str = "dtensor") -> list[str]:
+def on_layouts(layouts: list[Layout], tensor: str = "dtensor", config: LlamaConfig = CONFIG) -> list[str]:
     """The differences for every layout of this world size, in one process group, by the layout's name."""
     torch.set_num_threads(1)
-    expected = alone()
+    expected = alone(config=config)
     problems = []
     for layout in layouts:
         for accumulate, mode, reshard in WAYS[: 4 // layout.world_size]:
             mesh = meshes.build(layout, "cpu")
             with torch.device("meta"):
-                model = Llama(CONFIG)
+                model = Llama(config)
             parallelize(model, mesh, activation_checkpointing=mode, reshard=reshard, tensor=tensor)
             problems += [] if tensor == "dtensor" else plain_layers(model)
             model.to_empty(device="cpu")
             initialize(model, seed=3)
             seen = train(model, meshes.dp_rank(mesh), layout.dp_size, accumulate)
-            problems += [f"{layout} {tensor} ({accumulate=}): {line}" for line in differences(seen, expected)]
+            problems += [
+                f"{layout} {tensor} {config} ({accumulate=}): {line}" for line in differences(seen, expected)
+            ]
     return problems
 
 
@@ -215,7 +218,8 @@ def plain_layers(model: Llama) -> list[str]:
 
 
 def on_all(world_size: int) -> list[str]:
-    problems = on_layouts(LAYOUTS[world_size]) + on_layouts(FAIRSCALE[world_size], "fairscale")
+    problems = on_layouts(LAYOUTS[world_size]) + on_layouts(LAYOUTS[world_size], config=TIED)
+    problems += on_layouts(FAIRSCALE[world_size], "fairscale")
     return problems + on_pipelines(PIPELINES[world_size])
 
 

@@ -7,7 +7,7 @@ import torch
 
 from model.formats.huggingface import open_huggingface, write_huggingface
 from model.formats.meta import open_meta, write_meta
-from model.formats.weights import Weights, parameter_shapes
+from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 
@@ -22,7 +22,7 @@ FAMILY = {
     "llama 2 70b": replace(CONFIG, n_kv_heads=2, ffn_dim_multiplier=1.3, multiple_of=4096),
     "llama 3": LLAMA_3,
     "llama 3.1": SCALED,
-    "llama 3.2": replace(SCALED, rope_scaling=32.0),
+    "llama 3.2": replace(SCALED, rope_scaling=32.0, tie_word_embeddings=True),
     "linear": replace(CONFIG, rope_scaling=4.0, rope_low_freq_factor=8192.0, rope_high_freq_factor=16384.0),
     "yarn": replace(CONFIG, **YARN),
     "yarn, its own factor": replace(CONFIG, **YARN, rope_attention_factor=1.5),
@@ -52,7 +52,9 @@ def tokens() -> torch.Tensor:
 
 def filled(weights: Weights) -> Llama:
     model = Llama(weights.config)
-    model.load_state_dict({name: weights.read(name).float() for name in parameter_shapes(weights.config)})
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(weights.read(name))
     return model.eval()
 
 

@@ -83,7 +83,7 @@ def their_model(config: LlamaConfig, ours: Llama) -> Any:
             rope_parameters=their_rope(config),
             max_position_embeddings=config.max_seq_len,
             rms_norm_eps=config.norm_eps,
-            tie_word_embeddings=False,
+            tie_word_embeddings=config.tie_word_embeddings,
             use_cache=False,
             attn_implementation="sdpa",  # pyright: ignore[reportCallIssue] - not in its type
         )

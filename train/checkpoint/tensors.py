@@ -60,10 +60,15 @@ def save(
 
 def tensors_of(model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict:
     """Everything that a checkpoint holds, by parameter name: the live tensors, in their layout."""
-    tensors: dict = {"model": get_model_state_dict(model)}
+    tensors: dict = {"model": _by_parameter(model, get_model_state_dict(model))}
     if optimizer is not None:
         tensors["optimizer"] = get_optimizer_state_dict(model, optimizer)["state"]
     return tensors
+
+
+def _by_parameter(model: nn.Module, state: dict[str, Any]) -> dict[str, Any]:
+    """`state` with each tensor once: tied ones have two names in it."""
+    return {name: state[name] for name, _ in model.named_parameters()}
 
 
 def write(
@@ -230,7 +235,8 @@ def load(
 
     `reader` supplies tensors of another format. Raises RunError if they cannot be read.
     """
-    tensors: dict = {"model": get_model_state_dict(model)}
+    whole = get_model_state_dict(model)
+    tensors: dict = {"model": _by_parameter(model, whole)}
     full = None if optimizer is None else get_optimizer_state_dict(model, optimizer)
     if full is not None:
         tensors["optimizer"] = full["state"]
@@ -242,7 +248,7 @@ def load(
             )
     except (OSError, RuntimeError, ValueError, CheckpointException) as error:
         raise RunError(f"{folder}: could not be loaded ({_cause(error)})") from None
-    set_model_state_dict(model, tensors["model"])
+    set_model_state_dict(model, whole)  # whose tensors were filled in place
     if optimizer is not None and full is not None:
         set_optimizer_state_dict(model, optimizer, {**full, "state": tensors["optimizer"]})
 

@@ -19,7 +19,16 @@ SIZES = {
     "33b": {"dim": 6656, "n_heads": 52, "n_layers": 60, "norm_eps": 1e-6, "lr": 1.5e-4, "tokens": 1.4e12},
     "65b": {"dim": 8192, "n_heads": 64, "n_layers": 80, "norm_eps": 1e-5, "lr": 1.5e-4, "tokens": 1.4e12},
 }
-SHAPE = ("dim", "n_layers", "kv_heads", "head_dim", "hidden_dim", "rope_theta", "rope_scaling")
+SHAPE = (
+    "dim",
+    "n_layers",
+    "kv_heads",
+    "head_dim",
+    "hidden_dim",
+    "rope_theta",
+    "rope_scaling",
+    "tie_word_embeddings",
+)
 GPU_HOURS = {"7b": 82_432, "13b": 135_168, "33b": 530_432, "65b": 1_022_362}  # A100-80GB (Table 15)
 MFU = 0.48  # of the A100's peak: the four sizes reach 44.6 % to 52.4 % (docs/recipe.md §5)
 WATTS, PUE, CARBON = 400, 1.1, 0.385  # an A100-80GB, the data center's overhead, kg CO₂eq per kWh (§6)
@@ -33,6 +42,7 @@ COMMON = {
     "model.n_kv_heads": (None, CODE),  # every head its own
     "model.head_size": (None, CODE),  # dim / n_heads
     "model.ffn_dim_multiplier": (1.0, CODE),
+    "model.tie_word_embeddings": (False, CODE),
     "seq_len": (2048, CODE),
     "optim.betas": ([0.9, 0.95], SECTION_2),
     "optim.weight_decay": (0.1, SECTION_2),

@@ -7,7 +7,7 @@ holds more than one full tensor besides its own shards.
 
 import re
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 from shlex import quote
@@ -33,7 +33,7 @@ from data.tokens.tokenizer import Tokenizer, fingerprint_of
 from data.tokens.tokenizer_json import refuse_other_vocabulary
 from model.formats.huggingface import ADAPTER, is_huggingface, open_huggingface
 from model.formats.meta import is_meta, open_meta
-from model.formats.weights import Weights, parameter_shapes
+from model.formats.weights import Weights, parameter_shapes, untied
 from model.llama import Llama, LlamaConfig
 from train.checkpoint.folder import (
     complete_steps,
@@ -205,6 +205,22 @@ def fill(model: nn.Module, weights: Weights) -> None:
     reader = None if weights.step is not None else _Reader(weights)
     with identity.waiting(f"reading {weights.path}"):
         load(weights.path, model, None, reader=reader)
+
+
+def as_tied(weights: Weights, tied: bool) -> Weights:
+    """`weights` with one matrix as embedding and output if `tied`, else with two.
+
+    Raises RunError if the two differ.
+    """
+    if weights.config.tie_word_embeddings == tied:
+        return weights
+    if not tied:
+        return replace(untied(weights), step=None)  # no checkpoint has the second
+    if not torch.equal(weights.read("tok_embeddings.weight"), weights.read("output.weight")):
+        raise RunError(
+            f"{weights.path}: its output differs from its embedding; set model.tie_word_embeddings=false"
+        )
+    return replace(weights, config=replace(weights.config, tie_word_embeddings=True))
 
 
 def load_model(weights: Weights, device: torch.device, dtype: torch.dtype = torch.float32) -> Llama:

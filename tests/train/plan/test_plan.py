@@ -26,6 +26,15 @@ from train.plan.trace_step import Work, trace_step
 
 MODEL = LlamaConfig(dim=256, n_layers=6, n_heads=8, vocab_size=1000, max_seq_len=256)
 SIZE_7B = LlamaConfig(dim=4096, n_layers=32, n_heads=32, vocab_size=32000)
+LLAMA_3_8B = LlamaConfig(
+    dim=4096,
+    n_layers=32,
+    n_heads=32,
+    n_kv_heads=8,
+    vocab_size=128256,
+    multiple_of=1024,
+    ffn_dim_multiplier=1.3,
+)
 SIZE_65B = LlamaConfig(dim=8192, n_layers=80, n_heads=64, vocab_size=32000)
 
 
@@ -104,6 +113,7 @@ def test_flops_without_checkpointing_are_the_model_s_and_attention_s_recomputati
     assert sum(trace.flops.values()) == pytest.approx(useful + scores, rel=0.01)
 
 
+@pytest.mark.parametrize("model", [SIZE_7B, LLAMA_3_8B, replace(LLAMA_3_8B, tie_word_embeddings=True)])
 @pytest.mark.parametrize(
     ("layout", "micro_batches", "reshard"),
     [
@@ -112,14 +122,14 @@ def test_flops_without_checkpointing_are_the_model_s_and_attention_s_recomputati
         (Layout(dp_shard=16, tp=4), 3, "auto"),
     ],
 )
-def test_the_estimate_is_within_a_tenth_of_the_trace(layout, micro_batches, reshard):
+def test_the_estimate_is_within_a_tenth_of_the_trace(layout, micro_batches, reshard, model):
     with fake_world(layout) as mesh:
         for mode in ("none", "selective", "full"):
             work = Work(2048, 1, micro_batches, mode, reshard)
-            fewer, more = (trace_step(replace(SIZE_7B, n_layers=n), mesh, work) for n in SHALLOW)
+            fewer, more = (trace_step(replace(model, n_layers=n), mesh, work) for n in SHALLOW)
             traced = sum(extrapolate(fewer, more, 32, micro_batches, micro_batches).peak.values())
             told = estimate(
-                SIZE_7B,
+                model,
                 layout,
                 seq_len=2048,
                 micro_batch=1,
