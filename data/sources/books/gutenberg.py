@@ -6,7 +6,8 @@ ends; a text without any is the user's own and is kept in full.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from data.sources.books import canada
@@ -15,14 +16,16 @@ from data.sources.books.notes import GUTENBERG, PARAGRAPH_END, without_makers
 
 HEAD = 100_000  # a header ends within this many characters; one with two small prints takes 30,000
 TAIL = 30_000  # the license and the small print take 20,000
+_TWICE = 5000  # marks this close to each other belong to one header
 SHORT = 200  # small print with fewer characters than this after it is at the end of the file
 
 _FLAGS = re.MULTILINE | re.IGNORECASE
-_START = re.compile(
-    r"^[ \t]*\*{2,}[ \t]*(?:START|BEGINNING) OF (?:THE |THIS )?(?:COPYRIGHTED )?PROJECT GUTENBERG.*", _FLAGS
-)
-_END = re.compile(r"^[ \t]*\*{2,}[ \t]*END OF (?:THE |THIS )?(?:COPYRIGHTED )?PROJECT GUTENBERG.*", _FLAGS)
-_MAY_END = re.compile(r"\*\*[ \t]*(?i:END OF)")  # far faster to search a book for
+# Line ends and no-break spaces may part the words; some tools escape the asterisks or make them number signs.
+_STARS = r"^[ \t\xa0>_]*+(?:\\?[*#]){2,}+[ \t\xa0]*+(?:\n[ \t\xa0]*+)?"
+_GUTENBERG_BOOK = r"\s+OF\s+(?:(?:THE|THIS)\s+)?(?:COPYRIGHTED\s+)?PROJECT\s+GUTENBERG.*"
+_START = re.compile(rf"{_STARS}(?:START|BEGINNING){_GUTENBERG_BOOK}", _FLAGS)
+_END = re.compile(rf"{_STARS}END{_GUTENBERG_BOOK}", _FLAGS)
+_MAY_END = [re.compile(rf"{sign}\s*(?i:END\s+OF\s)") for sign in (r"\*", "#")]  # far faster to search for
 _SMALL_PRINT_END = re.compile(r"^[ \t]*\*+[ \t]*END[ *]+THE SMALL PRINT.*", _FLAGS)
 _LAST_LINE = re.compile(
     r"^[ \t]*(?:this is |here )?(?:the )?(?:ends?|ende|fin|fim|fine|einde|slutt?(?:et)?|koniec|konec)\b"
@@ -35,6 +38,13 @@ _LICENSE = re.compile(
     r"^[ \t]*(?:\*+[ \t]*START: FULL LICENSE|THE FULL PROJECT GUTENBERG\W{0,4}(?:tm )?LICENSE)", _FLAGS
 )
 _ENDS = (_END, _LAST_LINE, _LICENSE)
+# The first line of a header, in a file of several books.
+_TITLE = re.compile(
+    r"P(?:roject|ROJECT) G(?:utenberg|UTENBERG)"
+    r"(?:['’][sS]\b|(?:\s+\w+)?\s+[eE]-?(?:[tT]ext|[bB]ook|TEXT|BOOK)\b)"
+)
+_TITLE_MARGIN = re.compile(r"[\W_]*(?:(?:This\s+is\s+)?(?:The|the|THE)\s+)?")
+_RELEASED = re.compile(r"\[e-?(?:text|book)\s*#\s*\d|^release\s+date:", _FLAGS)
 _ABOUT_FILE = re.compile(r"project\s+gutenberg|\be-?texts?\b|small print", re.IGNORECASE)
 
 _HEADER_PARAGRAPH = re.compile(
@@ -105,6 +115,47 @@ def open_book(text: str) -> Book:
         body, header = canadian
         facts = {name: fact for name, fact in _facts(header).items() if name != "number"}
         return Book(without_makers(body), True, is_canadian=True, **facts)
+    first, *others = [
+        _open(text[start:stop]) for start, stop in pairwise((0, *_begun_again(text), len(text)))
+    ]
+    if not others:
+        return first
+    texts = filter(None, (one.text for one in (first, *others)))
+    is_copyrighted = any(one.copyrighted for one in (first, *others))
+    return replace(first, text="\n\n\n".join(texts), is_gutenberg=True, copyrighted=is_copyrighted)
+
+
+def _begun_again(text: str) -> list[int]:
+    """Where further books begin in a file of several: at first lines of headers below another book."""
+    begun: list[int] = []
+    start = 0
+    for title in _TITLE.finditer(text):
+        place = text.rfind("\n", 0, title.start()) + 1
+        if place == start or _TITLE_MARGIN.fullmatch(text, place, title.start()) is None:
+            continue
+        if _heads_book(text, place) and _ends_book(text, start, place):
+            begun.append(place)
+            start = place
+    return begun
+
+
+def _heads_book(text: str, place: int) -> bool:
+    """Whether the line at `place` begins a header."""
+    marks = [mark.search(text, place, place + HEAD // 3) for mark in (_START, _SMALL_PRINT_END)]
+    marks.append(_RELEASED.search(text, place, place + 2000))
+    first = min((mark.start() for mark in marks if mark), default=-1)
+    return not any(mark.search(text, place, first) for mark in _ENDS) if first >= 0 else False
+
+
+def _ends_book(text: str, start: int, place: int) -> bool:
+    """Whether the text from `start` on has a book before `place`, so that what follows is another."""
+    mark = _START.search(text, start, place) or _SMALL_PRINT_END.search(text, start, place)
+    is_long = mark is not None and place - mark.end() > _TWICE
+    return is_long or any(mark.search(text, start, place) for mark in (*_ENDS, _FILE_NAME))
+
+
+def _open(text: str) -> Book:
+    """One book, or several with an END mark between them."""
     top, begun = _start(text)
     start, pieces, ended = top, [], False
     while end := _end_mark(text, start):
@@ -135,8 +186,8 @@ def open_book(text: str) -> Book:
 
 def _end_mark(text: str, start: int) -> re.Match | None:
     """The first END mark from `start` on."""
-    near = _MAY_END.search(text, start)
-    return _END.search(text, max(start, text.rfind("\n", 0, near.start()) + 1)) if near else None
+    near = min((mark.start() for each in _MAY_END if (mark := each.search(text, start))), default=-1)
+    return None if near < 0 else _END.search(text, max(start, text.rfind("\n", 0, near) + 1))
 
 
 def _start(text: str) -> tuple[int, bool]:
@@ -144,8 +195,8 @@ def _start(text: str) -> tuple[int, bool]:
     mark = _START.search(text, 0, HEAD)
     if mark:
         start = _after_mark(text, mark)
-        end = _END.search(text, start, start + 5000)
-        while again := _START.search(text, start, end.start() if end else start + 5000):
+        end = _END.search(text, start, start + _TWICE)
+        while again := _START.search(text, start, end.start() if end else start + _TWICE):
             start = _after_mark(text, again)  # the mark occurs twice
         return start, True
     small_print = _SMALL_PRINT_END.search(text, 0, HEAD)
@@ -174,14 +225,16 @@ def _start(text: str) -> tuple[int, bool]:
         return 0, False
     head = text[: HEAD // 5]
     head = head[: min([mark.start() for each in marks if (mark := each.search(head))], default=None)]
-    start = place = 0
+    starts, place = [0], 0
     is_header = True  # whether everything above belongs to it
     for paragraph in PARAGRAPH_END.split(head):
         place = text.index(paragraph, place) + len(paragraph)
         is_header = is_header and (not paragraph.strip() or _HEADER_PARAGRAPH.match(paragraph) is not None)
         if is_header or _ABOUT_FILE.search(paragraph):
-            start, is_header = place, True
-    return start, True
+            is_header = True
+            starts.append(place)
+    # A paragraph with no book below it is the file's last.
+    return next((start for start in reversed(starts) if len(text[start:].strip()) > SHORT), starts[-1]), True
 
 
 def _after_mark(text: str, mark: re.Match) -> int:

@@ -6,7 +6,6 @@ line breaks, as in the paper's sources. Editions of one book are found later, by
 (`data/dedup/containment.py`).
 """
 
-import codecs
 import re
 import zipfile
 import zlib
@@ -19,10 +18,11 @@ from data.documents import Document, Drop, Record
 from data.errors import raise_passing
 from data.sources import text
 from data.sources.books import gutenberg
+from data.sources.books.decoding import decode
 from data.sources.files import limits, rows
 from data.sources.files.limits import Expansion
 
-VERSION = 12  # increase when the same input gives different text
+VERSION = 13  # increase when the same input gives different text
 DUPLICATES = "contained"
 
 MAX_BYTES = (
@@ -52,18 +52,9 @@ _PG_NUMBERED = re.compile(r"pg-?(\d{1,6})(?:\W|_|$)", re.IGNORECASE)  # pg1342
 _MEDIA = re.compile(r"\S\.(?:mp3|ogg|m4b|m4a|wav|spx|midi?|mpe?g|avi|iso)\b", re.IGNORECASE)
 _MEDIA_LENGTH = 20_000  # maximum characters of an index of such files
 
-_DECLARED = re.compile(rb"^[ \t]*Character set encoding:[ \t]*([^\r\n]{2,60})", re.MULTILINE | re.IGNORECASE)
-_BOMS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
-_NO_CHARSETS = ("utf-7", "unicode", "raw", "idna", "punycode")
-_CONTROLS = re.compile("[\x01-\x08\x0e-\x19\x1b-\x1f\x7f-\x84\x86-\x9f\ufffd]")
-_UTF8_BYTES = re.compile(rb"[\xc3-\xf4][\x80-\xbf]+")
-_IN_WORDS = re.compile(r"(?<=[a-z])[^\x00-\x7f\w’‘´·­\xa0–—-](?=[a-z])")
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f]")  # DOS's end of a file among them
+_MOST_CONTROLS = 0.001  # share of a book's characters
 
 
 def inputs(path: Path) -> list[Path]:
@@ -91,9 +82,15 @@ def read(path: Path) -> Iterator[Record | Drop]:
 
 def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -> Document | Drop:
     """The book itself; `copyrighted` also keeps those that Gutenberg distributes by permission."""
-    if "\0" in record.text:
-        return record.drop("binary")
-    text = record.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a\n ")
+    text = record.text.replace("\ufeff", "")
+    while "\r\n" in text:  # a transfer as text, twice, leaves \r\r\n
+        text = text.replace("\r\n", "\n")
+    text = text.replace("\r", "\n")
+    if _CONTROL.search(text):
+        if len(_CONTROL.findall(text)) > len(text) * _MOST_CONTROLS:
+            return record.drop("binary")
+        text = _CONTROL.sub("", text)
+    text = text.rstrip("\n ")
     book = gutenberg.open_book(text + "\n")
     is_abroad = book.is_australian or book.is_canadian
     number = None if is_abroad else book.number or _number(record, book.is_gutenberg)
@@ -119,27 +116,6 @@ def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -
     )
     body = book.text.strip("\n").rstrip()
     return cleaned.document(source, body and body + "\n")
-
-
-def decode(raw: bytes) -> str | None:
-    """The text of a file, read by its byte order mark, as UTF-8, as its header says, or as Windows-1252.
-
-    Each is accepted only if the bytes support it; None if none is accepted.
-    """
-    for mark, codec in _BOMS.items():
-        if raw.startswith(mark):
-            return _decoded(raw, codec)
-    content = _decoded(raw, "utf-8")  # other text with bytes above 127 is never valid UTF-8 by accident
-    if content is not None:
-        return content
-    declared = _DECLARED.search(raw, 0, 20_000)
-    codec = _codec(declared[1].decode("latin-1")) if declared else ""
-    if codec and codec not in ("ascii", "utf-8", "iso8859-1", "cp1252"):
-        content = _decoded(raw, codec)
-        if content is not None and not _CONTROLS.search(content):
-            return content
-    content = _decoded(raw, "cp1252")  # the same as Latin-1 for letters and signs
-    return content if content is not None and _is_western(raw, content) else None
 
 
 def _read_text(path: Path) -> Iterator[Record | Drop]:
@@ -191,39 +167,9 @@ def _record(path: Path, number: int, raw: bytes, meta: dict) -> Record | Drop:
     content = decode(raw)
     if content is None:
         detail = "its encoding is not known: neither UTF-8, nor Windows-1252, nor what it says itself"
+        detail += "; convert it: iconv -f ENCODING -t UTF-8"
         return Drop("malformed record", str(path), number, detail, malformed=True)
     return Record(str(path), number, content, meta=meta)
-
-
-def _decoded(raw: bytes, codec: str) -> str | None:
-    try:
-        return raw.decode(codec)
-    except UnicodeDecodeError:
-        return None
-
-
-def _codec(name: str) -> str:
-    """Python's name for the encoding that a header names; empty if it is not a text encoding."""
-    for word in (name.strip(), *re.findall(r"[\w-]+", name), name.replace("-", "")):
-        try:
-            found = codecs.lookup(word.replace("ISO Latin-", "latin").replace("Codepage ", "cp"))
-        except (LookupError, ValueError):
-            continue
-        if found._is_text_encoding and not found.name.startswith(_NO_CHARSETS):
-            return found.name
-    return ""
-
-
-def _is_western(raw: bytes, content: str) -> bool:
-    """Whether Windows-1252 fits the bytes: letters in words, few of them above 127, no garbage."""
-    above = len(raw) - len(raw.translate(None, bytes(range(128, 256))))
-    letters = sum(map(str.isalpha, content)) if above > len(raw) // 10 else len(raw)
-    return (
-        len(_CONTROLS.findall(content)) <= len(content) // 1000
-        and above <= 0.4 * letters  # Cyrillic or Greek bytes would be nearly all of them
-        and sum(map(len, _UTF8_BYTES.findall(raw))) <= 0.5 * above  # broken UTF-8
-        and len(_IN_WORDS.findall(content)) <= 0.1 * above  # signs in words: a DOS code page
-    )
 
 
 def _number(record: Record, is_gutenberg: bool) -> int | None:
