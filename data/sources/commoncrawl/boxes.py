@@ -1,4 +1,4 @@
-"""Removes boxes of a web page that are never text: widgets, forum members, line numbers, screen-reader words.
+"""Removes boxes of a web page that are never text: widgets, forum members, line numbers, skip links.
 
 In: the parsed page. Out: the page without these boxes. They are recognized by the class names and ids of the
 common systems (WordPress, Bootstrap; phpBB, vBulletin, SMF, XenForo, MyBB, Invision, PunBB, Discourse); the
@@ -7,8 +7,11 @@ so widgets are removed only if most of the page's text is outside them.
 """
 
 import re
+from collections.abc import Iterator
+from typing import cast
 
-from resiliparse.parse.html.node import ElementNode
+from resiliparse.parse.html import NodeType
+from resiliparse.parse.html.node import ElementNode, Node
 
 from data.sources.commoncrawl.elements import select, text_of
 from data.sources.commoncrawl.scan import FORUM, PAGE_ENDS, Facts, kind_of
@@ -16,6 +19,10 @@ from data.sources.commoncrawl.scan import FORUM, PAGE_ENDS, Facts, kind_of
 _SHORT = 500  # most characters of a box with a forum member or share buttons (Readability's)
 _NUMBERS = re.compile(r"[\d\s.:]*")
 _CONTENT = "article, h1, main"
+_HEADINGS = "h1, h2, h3, h4, h5, h6"
+_LINK = re.compile(r"<a\s[^>]*+", re.IGNORECASE | re.ASCII)
+_UNSEEN = ("script", "style", "noscript", "template", "svg")
+_CONTAINED = (*_HEADINGS.split(", "), "ul", "ol", "dl", "table")  # with a table of contents, or a title
 # The page's own ends are inside none of these:
 _SECTIONS = ("article", "main", "section", "blockquote", "details", "dialog", "fieldset", "figure", "td")
 _FIELDS = (
@@ -32,6 +39,51 @@ def remove_boxes(body: ElementNode, facts: Facts) -> None:
         _remove_named(body, names)
     if facts.features & FORUM:
         _remove_members(body)
+
+
+def has_skip_links(html: str) -> bool:
+    """Whether the first link of the page leads to a place in it; cheaper than to look at its nodes."""
+    first = _LINK.search(html, max(0, html.find("<body")))
+    return first is not None and "#" in first[0]
+
+
+def remove_skip_links(body: ElementNode) -> None:
+    """Remove the links within the page that come before any other text ("Skip to content")."""
+    found: list[Node] = []
+    signs: list[Node] = []  # between two links, such as |
+    for node in _first_nodes(body):
+        if isinstance(node, ElementNode):
+            if node.tag in _CONTAINED:
+                break
+            if node.tag == "a" and _leads_within(node):
+                found += [*signs, node]
+                signs = []
+        elif node.type == NodeType.TEXT:
+            if any(map(str.isalnum, node.text_content or "")):
+                break
+            signs += [node] if found else []
+    for node in found:
+        cast(ElementNode, node.parent).remove_child(node)
+
+
+def _first_nodes(body: ElementNode) -> Iterator[Node]:
+    """The page's nodes in its order, without those inside unseen elements and links within the page."""
+    node = body.first_child
+    while node is not None:
+        yield node
+        below = node.first_child
+        if isinstance(node, ElementNode) and (
+            node.tag in _UNSEEN or node.hasattr("hidden") or (node.tag == "a" and _leads_within(node))
+        ):
+            below = None
+        while below is None and node is not None and node != body:
+            below, node = node.next_sibling, node.parent
+        node = below
+
+
+def _leads_within(link: ElementNode) -> bool:
+    target = link.getattr("href") or ""
+    return target.startswith("#") and len(target) > 1 and link.query_selector(_HEADINGS) is None
 
 
 def remove_page_ends(body: ElementNode) -> None:

@@ -41,6 +41,35 @@ def test_widgets_are_removed_unless_they_hold_most_of_the_page():
     assert text(built).count("ferry") == 5
 
 
+@pytest.mark.parametrize(
+    "links",
+    [
+        '<a href="#content">SKIP ahead</a>',
+        '<div><a class="visually-hidden-focusable" href=#content>SKIP it</a></div><script>x = 1</script>',
+        '<p><a href="#a">SKIP to the text</a> | <a href="#b"><span>SKIP to the menu</span></a></p>',
+        "<!-- top --><span></span><A HREF='#main'>Zum Inhalt SKIP</A>",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}<main><div>{}</div></main>", "<main><div>{}{}</div></main>"])
+def test_links_that_skip_to_the_text_are_removed(links, around):
+    found = text(around.format(links, f"<h1>The ferry</h1>{ARTICLE}"))
+    assert found.startswith("The ferry The ferry leaves") and "SKIP" not in found and "|" not in found
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        '<h1><a href="#ferry">KEPT title</a></h1>',
+        '<a href="#ferry"><h1>KEPT title</h1></a>',
+        '<p>As <a href="#note">KEPT</a> says:</p>',
+        '<p><a href="/other#part">KEPT</a> is another page.</p>',
+        '<p><a href="#">KEPT</a> opens a dialog.</p>',
+    ],
+)
+def test_other_links_at_the_beginning_are_kept(first):
+    assert "KEPT" in text(f"<main><div>{first}{ARTICLE}</div></main>")
+
+
 @pytest.mark.parametrize("name", ["share-buttons", "sharedaddy", "addtoany_share", "social-share-bar"])
 def test_share_buttons_are_removed_and_shareholders_kept(name):
     assert "Tweet" not in text(
