@@ -30,12 +30,16 @@ _SMALL_PRINT_END = re.compile(r"^[ \t]*\*+[ \t]*END[ *]+THE SMALL PRINT.*", _FLA
 _LAST_LINE = re.compile(
     r"^[ \t]*(?:this is |here )?(?:the )?(?:ends?|ende|fin|fim|fine|einde|slutt?(?:et)?|koniec|konec)\b"
     r"[ \w'’]{0,25}?"
-    r"\s(?:(?:proje[ck]t|pro[yj]ecto|progetto|projeto|projet|projekt) gutenb[eu]rg|e-?texte?s?\b).*"
+    r"\s(?:(?:proje[ck]t\w{0,3}|pro[yj]ecto|progetto|projeto|projet|projekt) gutenb[eu]rg?s?|e-?texte?s?\b).*"
     r"|^[ \t]*(?:an? )?project gutenberg[^\n]{0,200}\s(?:loppu|vége)[\W_]*$",
     _FLAGS,
 )
 _LICENSE = re.compile(
-    r"^[ \t]*(?:\*+[ \t]*START: FULL LICENSE|THE FULL PROJECT GUTENBERG\W{0,4}(?:tm )?LICENSE)", _FLAGS
+    r"^[ \t]*(?:\*+[ \t]*START: FULL LICENSE|THE FULL PROJECT GUTENBERG\W{0,4}(?:tm )?LICENSE"
+    r"|Updated editions will replace the previous one\b|Section 1\. +General Terms of Use and Redistributing"
+    r"|Information about Project Gutenberg \(one page\)"
+    r"|More information about this book is at the top of this file\.)",
+    _FLAGS,
 )
 _ENDS = (_END, _LAST_LINE, _LICENSE)
 # The first line of a header, in a file of several books.
@@ -77,6 +81,8 @@ _CREDITED = re.compile(
 # Project Gutenberg Australia's header ends at its rule, with perhaps its own title lines after that; without
 # a rule, it ends above the first paragraph that is not about the file.
 _AUSTRALIA = re.compile(r"project\s+gutenberg\s+(?:of\s+)?australia|gutenberg\.net\.au", re.IGNORECASE)
+_BANNER = 4000  # most characters of its header
+_CONTACT = re.compile(r"\bto contact\b|\bgo to\b|\bcreated from\b|\blicen[cs]e\b", re.IGNORECASE)
 _OF_AUSTRALIA = re.compile(r"gutenberg|\be-?(?:book|text)s?\b|\bcopyright\b|^(?:title|author):", _FLAGS)
 _AUSTRALIAN_LINE = re.compile(
     r"(?:this site is full of free e-?books|project gutenberg (?:of )?australia)\b.*", re.IGNORECASE
@@ -211,11 +217,14 @@ def _start(text: str) -> tuple[int, bool]:
         titles = _TITLE_LINES.match(text, rule.end() if rule else len(text) - len(text.lstrip("\ufeff \n")))
         if rule:
             return titles.end() if titles else rule.end(), True
-        end = 0
+        end = place = 0
+        is_above = True  # whether all paragraphs so far are about the file
         for paragraph in PARAGRAPH_END.split(text[: HEAD // 5]):
-            if paragraph.strip() and not _OF_AUSTRALIA.search(paragraph):
-                break
-            end = text.index(paragraph, end) + len(paragraph)
+            place = text.index(paragraph, place) + len(paragraph)
+            is_above = is_above and (not paragraph.strip() or _OF_AUSTRALIA.search(paragraph) is not None)
+            # The site's own lines, such as a list of links, may be among them.
+            if is_above or (place < _BANNER and _AUSTRALIA.search(paragraph) and _CONTACT.search(paragraph)):
+                end = place
         return max(end, titles.end() if titles else 0), True
     if not GUTENBERG.search(top) or _END.match(top) or _LICENSE.match(top):
         return 0, False

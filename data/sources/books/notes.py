@@ -10,6 +10,7 @@ import re
 CREDITS = 12  # maximum paragraphs of credits and notes above a book
 _CREDIT_LENGTH = 3000  # maximum characters of such a paragraph
 _SENTENCE = 160  # maximum characters of a sentence in a note's further paragraphs
+_LABEL = 40  # most characters of a heading in a colophon
 _CLOSING_LENGTH = 8000  # a makers' note begins within this many characters of the end
 
 _NOTE_WORDS = (
@@ -17,8 +18,25 @@ _NOTE_WORDS = (
     r"|korrektur\w*|corre[ck]t(?:eu|o)r\w*|proofread\w*|e-?(?:text|book)\w*|afskriv\w*|avskriv\w*"
     r"|wersji\s+elektronicznej)"
 )
+_MAKER = (
+    r"(?:(?:the|an?|e-?(?:text|book)|digital|pg|project\s+gutenberg)\s+)*"
+    r"(?:transcriber|preparer|proof-?reader|scanner|digiti[sz]er|typist|e-?text|(?:e-?text|pg|project\s+gutenberg)\s+editor)"
+)
+_CHANGES = r"(?:corrections?|errata|emendations?|amendments?|alterations?|changes|typos)"
 _HEADING = (
-    r"(?:transcriber['’]?s?['’]?\s+notes?|transcription\s+notes?|notes?\s+(?:by|of|from)\s+the\s+transcriber"
+    rf"(?:{_MAKER}['’]?s?['’]?\s+(?:and\s+\w{{3,12}}['’]s\s+)?(?:(?:(?:end-?)?notes?|comments?|remarks?|postscript|appendix|addend(?:um|a)|{_CHANGES})"
+    rf"(?:(?:\s+(?:and|&|with|on|to|for|of)\s+|\s*(?:--|[:—–])\s*)(?:the\s+)?(?:list\s+of\s+)?"
+    rf"(?:{_CHANGES}|text|e-?text|e-?book)\b)?)(?!\w)"
+    r"|transcription\s+notes?(?:\s+and\s+\w{4,12})?"
+    rf"|(?:an?\s+)?notes?\s+(?:by|of|from)\s+{_MAKER}(?!\w)"
+    r"|(?:an?\s+)?notes?\s+(?:on|to|about)\s+(?:this|the)\s+(?:e-?(?:text|book)|electronic\s+\w+|transcription)(?!\w)"
+    r"|typographical\s+(?:errors\s+corrected|corrections)(?:\s+in\s+(?:the\s+)?text)?"
+    rf"|(?:errors|typos|{_CHANGES})\s+(?:corrected|made|noted)\s+(?:in|to|by|against)\s+(?:(?:this|the)\s+)?"
+    r"(?:e-?(?:text|book)|(?:printed\s+)?original|transcriber)(?!\w)"
+    rf"|list\s+of\s+{_CHANGES}\s+(?:made\s+)?(?:by|in)\s+(?:the\s+transcri\w+|this\s+e-?(?:text|book))"
+    r"|(?:liste\s+der|im\s+text\s+vorgenommene)\s+(?:korrekturen|änderungen)"
+    r"|(?:remarques?\s+sur|au\s+sujet\s+de)\s+(?:la|cette)\s+(?:transcription|version\s+électronique)"
+    r"|σημεί\w+\s+(?:του\s+)?(?:μεταγρα|αντιγρα|επιμελητ)\w+|примечани[ея]\s+(?:к\s+электронно\w+|переписчик\w+)"
     r"|(?:bemerkung|anmerkung|notiz|hinweis)(?:en|e)?\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
     r"|notes?\s+au\s+lecteur\s+de\s+ce\s+(?:fichier|livre\s+(?:électronique|numérique))"
     r"|notes?\s+(?:du|de|sur|au)\s+(?:la\s+|le\s+|l['’])?" + _NOTE_WORDS + r""
@@ -40,7 +58,9 @@ _HEADING = (
 _BEGINS_NOTE = re.compile(rf"\W{{0,160}}+{_HEADING}", re.IGNORECASE)  # a box may be drawn around it
 # Headings that a book's own notes also have.
 _WEAK_HEADING = (
-    r"(?:nota\s+d[eo]\s+editor|(?:(?:notes?|avis)\s+)?au\s+lecteur|note\s+to\s+the\s+reader"
+    r"(?:nota\s+d[eo]\s+editor|(?:producer|redactor)['’]s\s+notes?|colo(?:ph|f)on|corrections|correcties|korrekturen"
+    r"|verbeteringen|liste\s+des\s+corrections|(?:list\s+of\s+)?typographical\s+errors|changes\s+made\s+to\s+the\s+text"
+    r"|(?:(?:notes?|avis)\s+)?au\s+lecteur|note\s+to\s+the\s+reader"
     r"|(?:julkaisijan\s+)?huomautu\w*|megjegyz\w+|javítás\w*|notering\w*|(?:note|nota|σημείωση|σημειώσεις):)"
 )
 _EDITORS_NOTE = re.compile(rf"\W{{0,160}}+{_WEAK_HEADING}(?!\w)", re.IGNORECASE)
@@ -69,13 +89,17 @@ _CREDIT = re.compile(
     r"(?:was\s+|were\s+|is\s+)?(?:originally\s+)?"
     r"(?:produced|prepared|transcribed|scanned|typed|digiti[sz]ed|proof(?:ed|read)|converted|keyed)\b"
     r"[^\n]{0,60}\s(?:by|from)\b"
+    r"|(?:the\s+)?cover(?:\s+image)?\s+(?:was\s+)?(?:created|made|designed|produced|prepared)\s+by\s+(?:the\s+)?transcriber"
+    r"|(?:(?:this|the)\s+)?(?:digital|electronic)\s+edition\s+(?:(?:was\s+)?(?:made|created|produced|prepared)\s+)?by\b"
+    r"|ocr(?:['’]?ed)?\s+(?:and\s+\w+\s+)?by\b|updated\s+by\b|this\s+is\s+the\s+[78]-?bit\s+version"
+    r"|(?:(?:special|many|with)\s+)?thanks\s+to\s(?:[^\n]|\n(?!\s*\n)){1,150}\b(?:for|of)\s+(?:the\s+)?scan(?:s|ning|ned)\b"
     r"|credits:|updated:|html\s+version\s+by\b|note:\s+(?:the\s+original|images\s+of)"
     r"|(?:this\s+file|this\s+book)\s+was\s+(?:produced|prepared|created)"
     r"|this\s+e-?(?:text|book)\s+is\s+in\s+\w+"
     r"|images\s+of\s+the\s+original|see\s+https?://"
     r"|(?:produit|préparé|numérisé)\s+par\b|ce\s+(?:fichier|livre\s+électronique)\s+a\s+été"
     r"|diese[sr]?\s+(?:e-?(?:text|book)|datei|buch\s+wurde\s+uns)|erstellt\s+von\b"
-    r"|(?:dit\s+)?e-?bo[eo]k\s+(?:is\s+)?(?:geproduceerd|gemaakt)\b|(?:este\s+libro\s+fue\s+)?producido\s+por\b"
+    r"|(?:dit\s+)?e-?bo[eo]k\s+(?:is\s+)?(?:geproduceerd|gemaakt)\b|(?:este\s+(?:libro|texto|e-?book|e-?text)\s+fue\s+)?producido\s+por\b"
     r"|produzido\s+por\b|prodotto\s+da\b|készített\w+\b|producerad\s+av\b"
     r"|tämän\s+e-?kirjan\s+(?:on\s+|ovat\s+)?(?:tuotta|tuotti|valmist)\w*"
     r"|(?:ta\s+lektura|ten\s+utwór|utwór\s+opracowan\w+|wszystkie\s+(?:zasoby|materiały))\b"
@@ -86,6 +110,7 @@ _CREDIT = re.compile(
 _OF_THE_MAKERS = re.compile(
     r"pgdp\.net|distributed\s+proofread|proofreading\s+team|proje[ck]t\s+gutenberg|gutenberg[-\s]+projekt"
     r"|gutenberg\.(?:org|net)|gutenberg\.spiegel|\bwolnelektury\.pl|\bwoln(?:e|ych)\s+lektur|\butf-?8\b|\be-?texts?\b|\S@\S{1,250}\.\w"
+    r"|project\s+runeberg|runeberg\.org|\b(?:created|made|produced|prepared)\s+by\s+(?:the\s+)?transcriber\b"
     r"|\bcette\s+version\s+électronique|\bce\s+fichier\s+(?:digital|numérique)",
     re.IGNORECASE,
 )
@@ -97,6 +122,9 @@ _RULES_BELOW = re.compile(  # what separated the note from the book: lines witho
 )
 # The name of a note's author, below it: Ana Ponte (Maio 2008).
 _SIGNATURE = re.compile(r"\s{4,40}[^\n()]{3,60}\([^\W\d_]{3,12}\.? (?:de )?\d{4}\)\s{0,40}")
+_PICTURES = re.compile(
+    r"(?:\s{0,40}\[(?:Illustration|Frontispiece|Cover)[^\[\]]{0,300}\]\s*\n){1,5}", re.IGNORECASE
+)
 _BY = re.compile(r"\s*+by\s[^\n]{,100}\Z")
 _INDENTED = re.compile(r"[ \t]{2,}|\s*+[*•-]\s")
 # Notices inside a book: bracketed, and about the electronic text.
@@ -165,6 +193,17 @@ def _without_manuzio(text: str) -> str:
 
 
 def _without_credits(text: str) -> str:
+    """The book without its makers' paragraphs above it, and with pictures that were among these."""
+    without = _without_first_credits(text)
+    pictures = _PICTURES.match(without)
+    if pictures is None:
+        return without
+    below = without[pictures.end() :]
+    book = _without_first_credits(below)
+    return pictures[0] + book if len(book) < len(below) else without
+
+
+def _without_first_credits(text: str) -> str:
     paragraph = ""
     is_note = has_note = heading = False  # a note with its heading on a line by itself, any, the heading
     for _ in range(CREDITS):
@@ -233,7 +272,11 @@ def _is_about_text(paragraph: str) -> bool:
 
 def _begins_about_text(paragraph: str, below: str) -> bool:
     """Whether a paragraph and the one below it speak of the text in several words, or of its makers."""
-    following = PARAGRAPH_END.split(below[:_CREDIT_LENGTH].lstrip("\n"), maxsplit=1)[0]
+    following, *others = PARAGRAPH_END.split(below[:_CREDIT_LENGTH].lstrip("\n"), maxsplit=2)
+    if (
+        others and len(following) < _LABEL and "." not in following
+    ):  # a colophon's first heading: Availability
+        following = others[0]
     return (
         _OF_THE_MAKERS.search(following) is not None
         or len({word.lower() for word in _ABOUT_TEXT.findall(f"{paragraph}\n{following}")}) > 1

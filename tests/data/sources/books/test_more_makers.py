@@ -1,0 +1,140 @@
+"""Makers' paragraphs under rarer headings; headers of Canada and Australia; authors' own parts are kept."""
+
+import pytest
+
+from data.sources.books.gutenberg import open_book
+
+BOOK = "\n\n".join(
+    f"Chapter {n} tells of the lake, and why its keeper left it {n} times." for n in range(1, 90)
+)
+HEAD = "Title: The Lake\n\n*** START OF THIS PROJECT GUTENBERG EBOOK THE LAKE ***\n\n\n"
+FOOT = "\n\n\n*** END OF THIS PROJECT GUTENBERG EBOOK THE LAKE ***\n\nlicense\n"
+
+
+def book(above: str = "", below: str = "", foot: str = FOOT) -> str:
+    return open_book(HEAD + above + BOOK + below + foot).text
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "Preparer's Note",
+        "PROOFREADER'S NOTES",
+        "Digital Transcriber's Note:",
+        "eBook Transcriber's Notes",
+        "Project Gutenberg Editor's Note:",
+        "Transcriber's Amendments:",
+        "Transcriber’s Endnotes",
+        "TRANSCRIBER'S CORRECTIONS",
+        "Transcriber's Notes and Errata",
+        "Transcriber's Notes on the Text",
+        "TRANSCRIBER'S NOTE--Corrections",
+        "Transcriber's and Editor's Notes",
+        "A Note from the Digitizer",
+        "Notes to this e-text",
+        "A Note on the Electronic Text",
+        "Typographical errors corrected in text:",
+        "Corrections made to printed original.",
+        "Liste der Korrekturen",
+        "Remarques sur la transcription",
+        "Σημείωση του μεταγραφέα",
+    ],
+)
+def test_a_note_under_any_of_these_headings_is_removed(heading):
+    note = f"{heading}\n\n    Page 9: mil changed to mill\n\n    Page 12: lak changed to lake"
+    assert book(below=f"\n\n\n{note}") == BOOK
+    assert book(above=f"{heading}\n\nTwo misprints of the original were corrected.\n\n\n\n") == BOOK
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "COLOPHON\n\nThis book was set by hand at the Lake Press.",
+        "CORRECTIONS\n\nThe author begs pardon: the lake lies north of the mill.",
+        "The keeper's notes\n\nThe water rose on Monday.",
+        "NOTES ON THE TEXT OF THE OLD DEEDS\n\nThe mill was sold in 1702.",
+    ],
+)
+def test_an_author_s_part_under_a_like_heading_is_kept(own):
+    assert book(below=f"\n\n\n{own}") == f"{BOOK}\n\n\n{own}"
+    assert book(above=f"{own}\n\n\n") == f"{own}\n\n\n{BOOK}"
+
+
+@pytest.mark.parametrize(
+    "colophon",
+    [
+        "Colofon\n\n\nBeschikbaarheid\n\nDit eBoek valt onder de licentie van Project Gutenberg.\n\n"
+        "Codering\n\nDe spelling is die van het boek.\n\nVerbeteringen\n\n  9   mil   mill\n",
+        "COLOPHON\n\nAvailability\n\nThis eBook is for anyone; see the Project Gutenberg License.\n\n"
+        "Corrections\n\n  Page   Source   Correction\n  9      mil      mill\n",
+        "Corrections:\n\nThese errors of the original were corrected:\n\n  mil: mill\n",
+    ],
+)
+def test_a_colophon_about_the_electronic_text_is_removed(colophon):
+    assert book(below=f"\n\n\n\n{colophon}") == BOOK
+
+
+@pytest.mark.parametrize(
+    "credit",
+    [
+        "The cover image was created by the transcriber and is placed in the public domain.",
+        "OCR by A. Volunteer",
+        "Digital edition by A. Volunteer",
+        "Special thanks to A. Volunteer for scanning the text.",
+        "Este eBook fue producido por A. Volunteer",
+        "Project Runeberg publishes Nordic books.\nhttp://runeberg.org/",
+    ],
+)
+def test_rarer_credits_above_a_book_are_removed(credit):
+    assert book(above=credit + "\n\n\n") == BOOK
+
+
+def test_credits_below_a_picture_are_removed_and_the_picture_is_kept():
+    picture = "[Illustration: the lake at dawn]\n\n"
+    assert book(above=picture + "Produced by A. Volunteer\n\n\n") == picture + BOOK
+    assert (
+        book(above=picture + "THE LAKE\n\nby A. Author\n\n") == f"{picture}THE LAKE\n\nby A. Author\n\n{BOOK}"
+    )
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "Updated editions will replace the previous one--the old editions will\nbe renamed.\n",
+        "Information about Project Gutenberg (one page)\n\nWe count the hours that a text takes.\n",
+        "Section 1. General Terms of Use and Redistributing Project Gutenberg-tm\nworks\n\n1.A. By reading\n",
+        "Ende des Projektes Gutenberg-Etextes Der See\n",
+        "Koniec Projektu Gutenberg Jezioro\n",
+    ],
+)
+def test_a_license_without_its_end_mark_is_removed(below):
+    assert book(foot=f"\n\n\n{below}") == BOOK
+
+
+def test_a_french_book_of_canada_has_its_header_and_last_line_removed():
+    head = (
+        "* Livre électronique du Projet Gutenberg Canada *\n\n"
+        "Le présent livre électronique est offert à tous.\nVoir gutenberg.ca.\n\n"
+        "Cette oeuvre appartient au domaine public canadien.\n\n"
+        "Titre: Le lac\nAuteur: A. Auteur\nDate de la première publication: 1890\n"
+        "Lieu et date de l'édition utilisée comme modèle pour ce livre électronique: Pau, 1890\n\n"
+        "Ce livre électronique a été créé par: X et Y\n\n\n"
+    )
+    for last in ("[Fin de Le lac, par A. Auteur]", "[Fin du _lac_]"):
+        found = open_book(f"{head}{BOOK}\n\n\n{last}\n")
+        assert found.text == BOOK and found.is_canadian
+    assert (
+        open_book(f"{head}{BOOK}\n\n[Fin de la page.]\n\n{BOOK}").text
+        == f"{BOOK}\n\n[Fin de la page.]\n\n{BOOK}"
+    )
+
+
+def test_australia_s_banner_is_removed_with_its_lines_about_the_site():
+    head = (
+        "Project Gutenberg of Australia\na house of letters\n\nBROWSE the shelves\n\nor SEARCH them\n\n"
+        "Title: The Lake\neBook No.: 01.txt\n\nTo contact Project Gutenberg of Australia write to us\n\n"
+        "GO TO Project Gutenberg Australia HOME PAGE\n\n\n"
+    )
+    for last in ("", "\n\n\nThis site is full of FREE ebooks - Project Gutenberg Australia\n"):
+        assert open_book(head + "A short tale of the lake. " * 9 + last).text.startswith("A short tale")
+        assert open_book(head + BOOK + last).text == BOOK
