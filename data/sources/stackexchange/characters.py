@@ -1,25 +1,66 @@
 """Replaces characters that XML forbids, before the parser sees them and rejects a post.
 
 In: the bytes of a file, in pieces of any size. Out: UTF-8 with U+FFFD in place of control characters, NULs,
-lone surrogates, noncharacters and invalid bytes, whether raw or as references. Two references that form a
-surrogate pair become the character that they encode.
+lone surrogates, noncharacters and invalid bytes, whether raw or as references. Two halves of a surrogate
+pair, as references or in three bytes each, become the character that they encode.
 """
 
+import codecs
 import re
 
+_BEGINNINGS = (  # of XML in wide characters (XML 1.0, appendix F); UTF-32's include those of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (b"<\0\0\0", "utf-32-le"),
+    (b"\0\0\0<", "utf-32-be"),
+    (b"<\0", "utf-16-le"),
+    (b"\0<", "utf-16-be"),
+)
+_DECLARED = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([A-Za-z][\w.-]{0,40})""")
 _REPLACEMENT = "\ufffd".encode()
 _CONTROLS = bytes({*range(32)} - {*b"\t\n\r"})
 _BY_CONTROL = re.compile(b"[" + re.escape(_CONTROLS) + b"]")
 _NONCHARACTERS = re.compile(rb"\xef\xbf[\xbe\xbf]")  # U+FFFE and U+FFFF
 # Exactly the halves of surrogate pairs (0xD800–0xDBFF, 0xDC00–0xDFFF), as a lone half may precede a pair.
-_HIGH = rb"x[dD][89abAB][0-9a-fA-F]{2}|55(?:29[6-9]|[3-9][0-9]{2})|56(?:[0-2][0-9]{2}|3[01][0-9])"
-_LOW = rb"x[dD][c-fC-F][0-9a-fA-F]{2}|56(?:3[2-9][0-9]|[4-9][0-9]{2})|57(?:[0-2][0-9]{2}|3[0-3][0-9]|34[0-3])"
+_HIGH = rb"x0{0,9}[dD][89abAB][0-9a-fA-F]{2}|55(?:29[6-9]|[3-9][0-9]{2})|56(?:[0-2][0-9]{2}|3[01][0-9])"
+_LOW = (
+    rb"x0{0,9}[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|56(?:3[2-9][0-9]|[4-9][0-9]{2})|57(?:[0-2][0-9]{2}|3[0-3][0-9]|34[0-3])"
+)
 _REFERENCE = re.compile(
     rb"&#(" + _HIGH + rb");&#(" + _LOW + rb");"
     rb"|&#(?!(?:xA|xD|x9|10|13|9|39|34);)(x[0-9a-fA-F]{1,40}|[0-9]{1,40});"  # line ends are in every post
 )
 _ENDS_IN_HIGH = re.compile(rb"&#(?:" + _HIGH + rb");\Z")
+# The first half of a pair in six bytes, and as much of the second as may follow.
+_ENDS_IN_HALF = re.compile(rb"\xed[\xa0-\xaf](?:[\x80-\xbf](?:\xed(?:[\xb0-\xbf][\x80-\xbf]?)?)?)?\Z")
 _LONGEST = 100  # most bytes of two references
+
+
+# A surrogate pair, each half in three bytes (CESU-8), as Java and older databases write it.
+_PAIR = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
+
+
+def encoding_of(beginning: bytes) -> str:
+    """Python's name for the encoding that a file's beginning shows or declares; "" for UTF-8."""
+    wide = next((name for mark, name in _BEGINNINGS if beginning.startswith(mark)), "")
+    declared = _DECLARED.match(beginning)
+    if wide or declared is None:
+        return wide
+    try:
+        found = codecs.lookup(declared[1].decode())
+    except LookupError:
+        return ""
+    if not found._is_text_encoding or found.name.startswith(("utf", "ascii")):
+        return ""
+    try:  # text beyond ASCII that is valid UTF-8 is never in another encoding by accident
+        if not beginning.isascii() and codecs.getincrementaldecoder("utf-8")().decode(beginning) is not None:
+            return ""
+    except UnicodeDecodeError:
+        pass
+    return "cp1252" if found.name == "iso8859-1" else found.name  # as HTML reads Latin-1
 
 
 class Characters:
@@ -43,6 +84,9 @@ def _cut(data: bytes) -> int:
         before = _ENDS_IN_HIGH.search(data, max(0, reference - _LONGEST), reference)
         return before.start() if before else reference
     end = len(data) - data.endswith(b"&")
+    half = _ENDS_IN_HALF.search(data, max(0, end - 6), end)
+    if half:
+        return half.start()
     for place in range(end - 1, max(-1, end - 4), -1):
         if data[place] >= 0xC0:  # the first byte of a character
             return place
@@ -62,8 +106,14 @@ def _replaced(data: bytes) -> bytes:
         try:
             data.decode()
         except UnicodeDecodeError:
-            data = data.decode(errors="replace").encode()
+            data = _PAIR.sub(_pair, data).decode(errors="replace").encode()
     return data
+
+
+def _pair(match: re.Match[bytes]) -> bytes:
+    return (
+        match[0].decode("utf-8", "surrogatepass").encode("utf-16", "surrogatepass").decode("utf-16").encode()
+    )
 
 
 def _reference(match: re.Match[bytes]) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from data.sources.stackexchange.archive import Unreadable, is_archive, unpack
-from data.sources.stackexchange.characters import Characters
+from data.sources.stackexchange.characters import Characters, encoding_of
 
 MAX_ROW = 16 << 20  # most characters in a row; sites accept posts of up to 30,000, before their HTML
 MAX_DEPTH = 100  # most levels of nested elements; Posts.xml has two
@@ -19,6 +19,7 @@ PIECE = 1 << 18  # bytes parsed at a time
 TOO_LARGE = f"larger than {MAX_ROW >> 20} MiB"
 
 _ROW = b"<row"
+_BEGINNING = 1 << 16  # bytes that show a file's encoding
 _DECLARATION = len(codecs.BOM_UTF8) + 1  # bytes; a file's own `<?xml` begins before this position
 
 
@@ -47,8 +48,8 @@ class Rows:
         self._number = 0  # of the next row
         self._bytes = 0  # parsed or skipped so far
         self._failed = (-1, 0)  # the byte of expat's last error, and its code
-        self._utf16: codecs.IncrementalDecoder | None = None
-        self._started = False
+        self._beginning: bytes | None = b""  # until it shows the encoding
+        self._decoder: codecs.IncrementalDecoder | None = None  # None: UTF-8
         self._characters = Characters()
         self._pending = bytearray()
         self._carry = b""  # the last bytes, which may begin a `<row`
@@ -57,12 +58,22 @@ class Rows:
 
     def feed(self, data: bytes) -> None:
         """Take any number of bytes. They are parsed in pieces of a fixed size, however the calls cut them."""
-        if not self._started and data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            self._utf16 = codecs.getincrementaldecoder("utf-16")(errors="replace")
-        if self._utf16:
-            data = self._utf16.decode(data).encode()
-        self._started = True
-        self._take(self._characters(data))
+        if self._beginning is not None:
+            self._beginning += data
+            if len(self._beginning) < _BEGINNING:
+                return
+            data = self._begun()
+        self._take(self._characters(self._in_utf8(data)))
+
+    def _begun(self) -> bytes:
+        """The bytes held back until they show the encoding."""
+        beginning, self._beginning = self._beginning or b"", None
+        if encoding := encoding_of(beginning):
+            self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        return beginning
+
+    def _in_utf8(self, data: bytes, final: bool = False) -> bytes:
+        return self._decoder.decode(data, final).encode() if self._decoder else data
 
     def _take(self, data: bytes) -> None:
         for start in range(0, len(data), PIECE):
@@ -73,9 +84,8 @@ class Rows:
 
     def close(self) -> None:
         """End the input. Raises Unreadable if the XML is not complete."""
-        if self._utf16:
-            self._take(self._characters(self._utf16.decode(b"", final=True).encode()))
-        self._take(self._characters(b"", final=True))
+        rest = self._begun() if self._beginning is not None else b""
+        self._take(self._characters(self._in_utf8(rest, final=True), final=True))
         self._parse(bytes(self._pending))
         if self._parser is None:
             if not self._tail.rstrip().endswith(b"</posts>"):

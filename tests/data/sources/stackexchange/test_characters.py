@@ -32,6 +32,9 @@ FORBIDDEN = [
     (b"\xff", LOST),
     (b"\xef\xbf\xbf", LOST),
     (b"\xed\xa0\x80", LOST * 3),
+    (b"\xed\xa0\xbd\xed\xb8\x80", "\N{GRINNING FACE}"),
+    (b"\xed\xa0\xbd\xed\xa0\xbd\xed\xb8\x80", LOST * 3 + "\N{GRINNING FACE}"),
+    (b"&#x00D83D;&#x0dE00;", "\N{GRINNING FACE}"),
     (b"&#x1F600;", "\N{GRINNING FACE}"),
     (b"&#10;&#xA;", " "),
 ]
@@ -81,6 +84,17 @@ def test_no_cut_divides_a_surrogate_pair(pair):
     content = pair + b"&#0;" + b"x" * 85 + pair + pair + b"&#56320;" + pair
     whole = Characters()(content, final=True)
     assert whole.count("\ufffd".encode()) == 2  # &#0; and the lone half
+    for at in range(len(content) + 1):
+        pieces = Characters()
+        assert pieces(content[:at]) + pieces(content[at:]) + pieces(b"", final=True) == whole
+
+
+def test_no_cut_divides_a_pair_in_six_bytes():
+    content = (
+        b"a" + b"\xed\xa0\xbd\xed\xb8\x80" * 2 + b"\xed\xa0\xbdb\xed\xb8\x80" + b"\xed\xaf\xbf\xed\xbf\xbf"
+    )
+    whole = Characters()(content, final=True)
+    assert whole.decode() == "a😀😀" + LOST * 3 + "b" + LOST * 3 + "\U0010ffff"
     for at in range(len(content) + 1):
         pieces = Characters()
         assert pieces(content[:at]) + pieces(content[at:]) + pieces(b"", final=True) == whole

@@ -99,6 +99,40 @@ def test_utf_16_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("declared", "codec"),
+    [
+        ("utf-16", "utf-16-le"),
+        ("utf-16", "utf-16-be"),
+        ("utf-32", "utf-32"),
+        ("utf-32", "utf-32-be"),
+        ("windows-1252", "cp1252"),
+        ("ISO-8859-1", "cp1252"),  # as in HTML
+        ("windows-1251", "cp1251"),
+        ("Shift_JIS", "shift_jis"),
+        ("ISO-8859-1", "utf-8"),  # the bytes show that the declaration is wrong
+        ("utf-16", "utf-8"),
+        ("no-such-name", "utf-8"),
+    ],
+)
+def test_the_encoding_that_a_file_declares_or_shows_is_read(tmp_path, declared, codec):
+    word = {"cp1251": "чай", "shift_jis": "お茶"}.get(codec, "thé – “vert”")
+    rows = [question(n, f"{word} {n}", body=f"<p>{word}</p>" * 2000) for n in range(1, 5)]
+    content = xml(rows).replace('encoding="utf-8"', f'encoding="{declared}"').encode(codec)
+    path = site(tmp_path, content)
+    body = "\n\n".join([word] * 2000)
+    assert texts(items(path)) == {f"Q: {word} {n}\n\n{body}" for n in range(1, 5)}
+    found: list[str] = []
+    for size in (1000, 100_001):
+        rows_read = posts.Rows(
+            lambda _, attributes: found.append(attributes["Title"]), lambda *bad: pytest.fail(str(bad))
+        )
+        for start in range(0, len(content), size):
+            rows_read.feed(content[start : start + size])
+        rows_read.close()
+    assert found == [f"{word} {n}" for n in range(1, 5)] * 2
+
+
+@pytest.mark.parametrize(
     "declared",
     [
         "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 12)) + '<!ENTITY e0 "lol">',
