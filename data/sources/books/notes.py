@@ -19,7 +19,7 @@ _NOTE_WORDS = (
     r"|wersji\s+elektronicznej)"
 )
 _MAKER = (
-    r"(?:(?:the|an?|e-?(?:text|book)|digital|pg|project\s+gutenberg)\s+)*"
+    r"(?:(?:the|an?|e-?(?:text|book)|digital|pg|project\s+gutenberg)\s+){0,3}"
     r"(?:transcriber|preparer|proof-?reader|scanner|digiti[sz]er|typist|e-?text|(?:e-?text|pg|project\s+gutenberg)\s+editor)"
 )
 _CHANGES = r"(?:corrections?|errata|emendations?|amendments?|alterations?|changes|typos)"
