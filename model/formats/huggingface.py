@@ -67,7 +67,7 @@ def open_huggingface(folder: Path) -> Weights:
     files = _files(folder)
     names = {name: their_name(name) for name in parameter_shapes(config)}
     if config.tie_word_embeddings:
-        _forget_copy(files)
+        names["tok_embeddings.weight"] = _shared(files)
     dtypes = set()
     for name, shape in parameter_shapes(config).items():
         files_name = names[name]
@@ -171,11 +171,14 @@ def to_pairs(name: str, tensor: Tensor, config: LlamaConfig) -> Tensor:
     return halves.transpose(1, 2).flatten(0, 2)
 
 
-def _forget_copy(files: dict[str, Path]) -> None:
-    """Leave out the output of tied weights, if it is there. Raises FormatError if the embedding differs."""
+def _shared(files: dict[str, Path]) -> str:
+    """The name that tied weights have here: safetensors' save_model keeps the first in alphabetical order.
+
+    If both are there, one is taken out of `files`. Raises FormatError if they differ.
+    """
     embedding, output = (f"{OUTER[stem]}.weight" for stem in ("tok_embeddings", "output"))
     if output not in files or embedding not in files:
-        return
+        return output if output in files else embedding
     with _opened(files[output]) as one, _opened(files[embedding]) as other:
         if not torch.equal(one.get_tensor(output), other.get_tensor(embedding)):
             raise FormatError(
@@ -183,6 +186,7 @@ def _forget_copy(files: dict[str, Path]) -> None:
                 "tie_word_embeddings=True; set it to false if both were trained"
             )
     del files[output]
+    return embedding
 
 
 def _read(files: dict[str, Path], names: dict[str, str], config: LlamaConfig, name: str) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from huggingface_hub import split_torch_state_dict_into_shards
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save_file, save_model
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 from transformers import LlamaConfig as TheirConfig
 
@@ -177,6 +177,15 @@ def test_tied_weights_come_back_as_one_matrix_or_in_metas_format_as_two_equal_on
     assert ("output.weight" in parameter_shapes(opened.config)) == (way == "meta 2")
     for name in parameter_shapes(opened.config):
         assert torch.equal(opened.read(name), model.state_dict()[name]), name
+
+
+def test_tied_weights_saved_under_the_outputs_name_are_read(tmp_path):
+    theirs = tied_model()
+    theirs.save_pretrained(tmp_path / "tied")
+    expected = open_huggingface(tmp_path / "tied").read("tok_embeddings.weight")
+    save_model(theirs, str(tmp_path / "tied" / "model.safetensors"), {"format": "pt"})
+    assert "model.embed_tokens.weight" not in load_file(tmp_path / "tied" / "model.safetensors")
+    assert torch.equal(open_huggingface(tmp_path / "tied").read("tok_embeddings.weight"), expected)
 
 
 def test_a_tied_output_that_differs_from_its_embedding_is_refused(tmp_path):
