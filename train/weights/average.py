@@ -22,6 +22,7 @@ from model.llama import LlamaConfig
 from train.checkpoint.tensors import save_weights
 from train.config import RunError
 from train.weights.open import open_weights, tokenizer_of
+from train.weights.shape import to_train_from, write_shape
 
 
 @dataclass
@@ -85,13 +86,14 @@ def run(argv: list[str]) -> None:
         save_weights(
             folder / "checkpoints", parameter_shapes(weights[0].config), average(weights, config.ema), state
         )
+        write_shape(folder, weights[0].config)
         for name, file in tokenizer_files(tokenizer.path).items():
             (folder / name).write_bytes(file.read_bytes())
     kind = "mean" if config.ema is None else f"moving average (ema={config.ema:g})"
     name = shlex.quote(config.output)
     print(
-        f"{config.output}: the {kind} of {len(weights)} checkpoints (init={name} trains from it). "
-        f"Next: relama generate weights={name} prompt='The'"
+        f"{config.output}: the {kind} of {len(weights)} checkpoints (relama train "
+        f"{to_train_from(config.output)} starts from it). Next: relama generate weights={name} prompt='The'"
     )
 
 

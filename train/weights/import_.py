@@ -1,8 +1,8 @@
 """`relama import weights=FOLDER output=FOLDER`: turn Hugging Face's or Meta's weights into a checkpoint.
 
 The output looks like a run before its first step (checkpoints/step-000000/ and the tokenizer), so every
-command opens it, and `relama train init=FOLDER` starts from it in any layout. Tensors become fp32, which
-represents fp16 and bf16 exactly; one is held at a time.
+command opens it, and `relama train config=FOLDER/model.yaml init=FOLDER` starts from it in any layout.
+Tensors become fp32, which represents fp16 and bf16 exactly; one is held at a time.
 """
 
 import shlex
@@ -18,6 +18,7 @@ from model.formats.weights import FormatError, Weights, parameter_shapes, refuse
 from train.checkpoint.tensors import save_weights
 from train.config import RunError
 from train.weights.open import open_weights, tokenizer_of
+from train.weights.shape import to_train_from, write_shape
 
 PADDING = 1 / 32  # share of the tokenizer's pieces: with more surplus, it is another tokenizer's vocabulary
 OF_PIECES = ("tok_embeddings.weight", "output.weight")  # with a row for each piece
@@ -52,6 +53,7 @@ def run(argv: list[str]) -> None:
     with written_whole(Path(config.output)) as folder:
         checkpoints, shapes = folder / "checkpoints", parameter_shapes(shape)
         save_weights(checkpoints, shapes, lambda name: _tensor(weights, name, shapes[name]), state)
+        write_shape(folder, shape)
         for name, file in tokenizer_files(tokenizer.path).items():
             (folder / name).write_bytes(file.read_bytes())
     for note in weights.notes:
@@ -63,7 +65,7 @@ def run(argv: list[str]) -> None:
         )
     print(
         f"{config.output}: {weights.path} as a checkpoint with a context of {shape.max_seq_len:,} tokens "
-        f"(max_seq_len=; init={shlex.quote(config.output)} trains from it). "
+        f"(max_seq_len=; relama train {to_train_from(config.output)} starts from it). "
         f"Next: relama generate weights={shlex.quote(config.output)} prompt='The'"
     )
 

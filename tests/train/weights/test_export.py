@@ -11,9 +11,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data.tokens.tokenizer import Tokenizer
 from model.formats.weights import parameter_shapes
-from tests.support.runs import metrics, run, succeed
+from tests.support.fork_server import python
+from tests.support.runs import REPOSITORY, metrics, run, succeed
 from train.evaluation import validate
-from train.weights import export, import_
+from train.weights import average, export, import_
 from train.weights.open import load_model, open_weights
 
 CPU = torch.device("cpu")
@@ -97,6 +98,22 @@ def test_training_from_any_format_on_two_ranks_is_training_from_the_checkpoint(f
     assert losses[2] == pytest.approx(losses[0], rel=1e-6)
     from_scratch = metrics(folders / "run")[0]["loss"]  # the initial weights' loss on the same samples
     assert losses[0][0] < from_scratch - 0.2
+
+
+@pytest.mark.parametrize("way", ["import", "average"])
+def test_imported_and_averaged_weights_have_their_shape_beside_them(way, folders, corpora, tmp_path, capsys):
+    folder = folders / "from_hf"
+    if way == "average":
+        folder = tmp_path / "mean"
+        assert average.main([f"weights={folders / 'run'},{folders / 'hf'}", f"output={folder}"]) == 0
+        assert f"relama train config={folder}/model.yaml init={folder}" in capsys.readouterr().out
+    rest = (f"corpora={corpora}", "data=sample", "seq_len=64", "micro_batch=1", "global_batch=512", "steps=1")
+    done = python(
+        *(REPOSITORY / "train" / "main.py", f"config={folder / 'model.yaml'}", f"init={folder}"),
+        *(f"run={tmp_path / 'new'}", "optim.warmup_steps=0", *rest),
+    )
+    assert done.returncode == 0, done.stderr
+    assert open_weights(tmp_path / "new").config == open_weights(folders / "run").config
 
 
 def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_path):
