@@ -7,8 +7,10 @@ Unicode and exact duplicates are dropped.
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,13 +18,14 @@ from data.documents import Document, Drop, Record
 from data.errors import DataError
 from data.sources.files import delimited, limits, packed, rows
 
-VERSION = 9  # this recipe's version: raise it when the same input gives other text
+VERSION = 10  # this recipe's version: raise it when the same input gives other text
 DUPLICATES = "exact"
 
 _COLUMNS = ("text", "content", "raw_content")  # the last is RedPajama-V2's
 _PLAIN = tuple(kind + pack for kind in (".txt", ".md") for pack in ("", *rows.COMPRESSIONS))
 _MAX_LITERAL = 64 << 10  # characters of a Python literal: its syntax tree takes a thousand times as much
 _FIRST = 100  # rows that show whether a file has a text
+_HALF = re.compile("[\ud800-\udfff]")
 _NOTES = ("readme", "license", "licence", "copying", "notice", "changelog", "citation", "requirements")
 _INPUT = (
     "JSON lines or arrays (.jsonl, .json), .csv, .tsv, .txt, .md (also .gz, .bz2, .xz, .zst), .parquet, "
@@ -82,7 +85,17 @@ def read(path: Path) -> Iterator[Record | Drop]:
 
 def clean(record: Record, *, source: str) -> Document | Drop:
     """The text unchanged."""
-    return record.document(source, record.text)
+    cleaned = record.document(source, record.text)
+    if isinstance(cleaned, Drop) and (half := _HALF.search(record.text)):
+        return replace(cleaned, detail=_described_half(ord(half[0])))
+    return cleaned
+
+
+def _described_half(found: int) -> str:
+    """What half of a surrogate pair in a text means."""
+    if 0xDC80 <= found <= 0xDCFF:  # as readers keep bytes that are not UTF-8
+        return f"a byte 0x{found - 0xDC00:02x} that is not UTF-8; {packed.CONVERT}"
+    return f"half of a surrogate pair: \\u{found:04x}"  # as JSON may have
 
 
 def read_rows(path: Path) -> Iterator[Record | Drop]:
@@ -150,13 +163,14 @@ def _read_plain(path: Path) -> Iterator[Record | Drop]:
     try:
         text = packed.decoded(content)
     except UnicodeDecodeError as error:
-        detail = f"not UTF-8: {error}; convert it: iconv -f ENCODING -t UTF-8"
+        detail = f"not UTF-8: {error}; {packed.CONVERT}"
         yield Drop("malformed record", str(path), 0, detail, malformed=True)
         return
     except ValueError as error:
         yield Drop("malformed record", str(path), 0, str(error), malformed=True)
         return
-    text = text.replace("\r\n", "\n")
+    while "\r\n" in text:  # a transfer as text, twice, leaves \r\r\n
+        text = text.replace("\r\n", "\n")
     yield Record(str(path), 0, text if "\n" in text else text.replace("\r", "\n"))
 
 

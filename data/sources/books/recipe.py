@@ -19,7 +19,7 @@ from data.errors import raise_passing
 from data.sources import text
 from data.sources.books import gutenberg
 from data.sources.books.decoding import decode
-from data.sources.files import limits, rows
+from data.sources.files import limits, packed, rows
 from data.sources.files.limits import Expansion
 
 VERSION = 13  # increase when the same input gives different text
@@ -164,10 +164,12 @@ def _record(path: Path, number: int, raw: bytes, meta: dict) -> Record | Drop:
     if len(raw) > limit:
         detail = f"{meta.get('member', '')} a text above {binary(limit)}".strip()
         return Drop("malformed record", str(path), number, detail, malformed=True)
+    if other := packed.other_format(raw):
+        return Drop("malformed record", str(path), number, f"not text but {other}", malformed=True)
     content = decode(raw)
     if content is None:
         detail = "its encoding is not known: neither UTF-8, nor Windows-1252, nor what it says itself"
-        detail += "; convert it: iconv -f ENCODING -t UTF-8"
+        detail += f"; {packed.CONVERT}"
         return Drop("malformed record", str(path), number, detail, malformed=True)
     return Record(str(path), number, content, meta=meta)
 

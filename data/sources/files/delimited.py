@@ -17,9 +17,10 @@ from data.documents import Drop
 from data.sources.files import limits, rows
 
 SUFFIXES = tuple(kind + pack for kind in (".csv", ".tsv") for pack in ("", *rows.COMPRESSIONS))
-_DELIMITERS = ",;\t"  # the one that occurs most in the header; in a .tsv, a tab
+_DELIMITERS = ",;\t|"  # the one that occurs most in the header; in a .tsv, a tab
 _HEADER = 1 << 16  # most bytes of the header
 _SAMPLE = 1 << 20  # bytes that show how a file writes quotation marks
+_SEPARATOR_LINE = re.compile(r"\s*sep=[^\w\s]?\s*")  # Excel's, above the header
 _BACKSLASHED = re.compile(
     r"""[^"\\,;\t\r\n]\\"[^",;\t\r\n]"""
 )  # in RFC 4180, no such text follows a quotation
@@ -48,8 +49,8 @@ def _header(path: Path) -> str:
     with rows.open_plain(path) as raw:
         file = rows.in_utf8(raw)
         while line := file.readline(_HEADER).decode("utf-8-sig", errors="replace"):
-            header += line
-            if header.count('"') % 2 == 0 and header.strip():
+            header = line if _SEPARATOR_LINE.fullmatch(header) else header + line
+            if header.count('"') % 2 == 0 and header.strip() and not _SEPARATOR_LINE.fullmatch(header):
                 return header
             if len(header) >= _HEADER:
                 break
@@ -64,8 +65,8 @@ def delimited_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
         lines = _Lines(rows.in_utf8(raw))
         style = _separator(path, text) | _style(lines.sample(), _delimiter(path, text), len(header))
         found = csv.reader(lines, strict=True, **style)
-        while next(found, None) == []:  # empty lines above the header
-            pass
+        while (above := next(found, None)) == [] or (above and _SEPARATOR_LINE.fullmatch(above[0])):
+            pass  # empty lines above the header
         number = 0
         while True:
             lines.taken.clear()

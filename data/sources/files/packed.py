@@ -27,6 +27,20 @@ _UNMARKED = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _NOT_IN_TEXT = ("Cc", "Cn", "Co", "Cs")  # Unicode's categories
 _SAMPLE = 1 << 16  # bytes
 _LEAST_COMMON = 0.01  # least share of ASCII and CJK punctuation in a text of any script
+_OTHER_FORMATS = (  # by their first bytes, and what gives their text
+    (b"%PDF-", "a PDF; pdftotext extracts its text"),
+    (b"PK\x03\x04", "a ZIP archive, as .docx, .odt and .epub are; unpack it, or save its text as .txt"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document (.doc, .xls); save its text as .txt"),
+    (b"{\\rtf", "RTF; save its text as .txt"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it"),
+    (b"Rar!\x1a\x07", "a RAR archive; unpack it"),
+    (b"\x1f\x9d", "compressed by compress(1); gzip -d unpacks it"),
+    (b"\x04\x22\x4d\x18", "compressed by lz4; lz4 -d unpacks it"),
+)
+_TAR = re.compile(rb"ustar(?:\0|  )")
+_TAR_MARK = 257  # where it stands in the first header
+_ISO_2022 = re.compile(r"\x1b\$(?:[@AB]|[()][A-Z])")  # begins Chinese, Japanese or Korean characters
+CONVERT = "convert it: iconv -f ENCODING -t UTF-8"
 _END_OF_FILE = "\x1a"  # CP/M and DOS put it after a text's last line
 
 
@@ -191,13 +205,24 @@ def _is_text(text: str) -> bool:
     return foreign <= _MOST_CONTROLS * len(text)
 
 
+def other_format(content: bytes) -> str:
+    """What a file is whose first bytes are those of another format; "" for any other file."""
+    if _TAR.match(content, _TAR_MARK):
+        return "a tar archive; unpack it"
+    return next((what for first, what in _OTHER_FORMATS if content.startswith(first)), "")
+
+
 def decoded(content: bytes) -> str:
     """A file's text in the encoding that `encoding_of` finds, without DOS's end-of-file mark.
 
     Raises UnicodeDecodeError if the bytes do not fit that encoding, and ValueError if they are not text.
     """
+    if other := other_format(content):
+        raise ValueError(f"not text but {other}")
     text = content.decode(encoding_of(content))
     text = text.removesuffix(_END_OF_FILE)
+    if "\x1b$" in text and _ISO_2022.search(text):
+        raise ValueError(f"in ISO-2022, not UTF-8; {CONVERT}")
     n_controls = len(_CONTROL.findall(text)) if _CONTROL.search(text) else 0
     if n_controls > _MOST_CONTROLS * len(text):
         raise ValueError(f"{n_controls:,} control characters: binary data, not text")

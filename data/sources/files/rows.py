@@ -173,7 +173,10 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
             except (ValueError, RecursionError) as error:
                 rows = _objects(line)
                 if not rows:
-                    yield Drop("malformed record", str(path), number, f"not JSON: {error}", malformed=True)
+                    problem = f"not JSON: {error}"
+                    if isinstance(error, UnicodeDecodeError):
+                        problem = f"not UTF-8: {error}; {packed.CONVERT}"
+                    yield Drop("malformed record", str(path), number, problem, malformed=True)
                     continue
             for place, row in enumerate(rows):
                 number += place > 0

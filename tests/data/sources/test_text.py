@@ -236,7 +236,27 @@ def test_malformed_rows_are_quarantined_with_their_place(tmp_path):
 def test_half_a_character_is_dropped_and_not_written(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"text": "a\\ud800"}\n{"text": "fine"}')
     outcomes = [text.clean(record, source="s") for record in records(tmp_path / "x.jsonl")]
-    assert as_a(Drop, outcomes[0]).reason == "not Unicode" and isinstance(outcomes[1], Document)
+    dropped = as_a(Drop, outcomes[0])
+    assert (dropped.reason, dropped.detail) == ("not Unicode", "half of a surrogate pair: \\ud800")
+    assert isinstance(outcomes[1], Document)
+
+
+def test_bytes_that_are_not_utf_8_are_named_with_the_mend(tmp_path):
+    (tmp_path / "x.csv").write_bytes("text\ncafé\n".encode("cp1252"))
+    (tmp_path / "x.jsonl").write_bytes('{"text": "café"}\n'.encode("cp1252"))
+    mend = "UTF-8; convert it: iconv -f ENCODING -t UTF-8"
+    (record,) = records(tmp_path / "x.csv")
+    assert as_a(Drop, text.clean(record, source="s")).detail == f"a byte 0xe9 that is not {mend}"
+    (item,) = text.read(tmp_path / "x.jsonl")
+    assert as_a(Drop, item).detail.startswith("not UTF-8: ") and as_a(Drop, item).detail.endswith(mend[7:])
+
+
+@pytest.mark.parametrize("sign", [",", ";", "|", "\t"])
+@pytest.mark.parametrize("above", ["", "sep=SIGN\n", "\nsep=SIGN\r\n"])
+def test_a_csv_with_any_separator_is_read_also_below_excel_s_line_about_it(tmp_path, sign, above):
+    content = above.replace("SIGN", sign) + f'id{sign}text\n1{sign}"one{sign} two"\n2{sign}three\n'
+    (tmp_path / "x.csv").write_text(content)
+    assert [record.text for record in records(tmp_path / "x.csv")] == [f"one{sign} two", "three"]
 
 
 @pytest.mark.parametrize("name", ["x.jsonl.gz", "x.jsonl.zst", "x.parquet"])

@@ -62,3 +62,9 @@ def test_a_control_character_costs_itself_and_many_cost_the_file(sign):
     if sign != "\ufeff":
         dropped = books.clean(Record("1.txt", 0, BODY + sign * 9))
         assert isinstance(dropped, Drop) and dropped.reason == "binary"
+
+
+def test_another_format_named_as_a_book_is_named(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"{\\rtf1\\ansi " + BODY.encode() + b"}")
+    (item,) = books.read(tmp_path / "a.txt")
+    assert isinstance(item, Drop) and item.malformed and "RTF; save its text as .txt" in item.detail

@@ -2,8 +2,10 @@
 
 import codecs
 import gzip
+import io
 import json
 import random
+import tarfile
 import zlib
 
 import pyarrow as pa
@@ -72,7 +74,7 @@ def test_the_mark_that_ends_a_dos_file_is_not_text(tmp_path):
     ("content", "reason"),
     [
         (bytes(range(128)) * 9, "control characters: binary data"),
-        (b"PK\x03\x04\x14\x00\x00\x00", "control characters: binary data"),
+        (b"\0PK\x03\x04\x14\x00\x00\x00", "control characters: binary data"),
         ("naïve".encode("latin-1"), "not UTF-8"),
         (b"\x89PNG\x1a", "not UTF-8"),
         ("odd".encode("utf-16") + b"x", "not UTF-8"),
@@ -83,6 +85,43 @@ def test_a_binary_file_is_one_malformed_record(tmp_path, content, reason):
     (tmp_path / "a.txt").write_bytes(content)
     kept, bad = texts(tmp_path / "a.txt")
     assert not kept and len(bad) == 1 and reason in bad[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"PK\x03\x04\x14\x00\x00\x00", "a ZIP archive, as .docx"),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj", "a PDF; pdftotext"),
+        (b"{\\rtf1\\ansi The ferry leaves.}", "RTF; save its text as .txt"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "an Office document"),
+        (b"7z\xbc\xaf\x27\x1c\0\4", "a 7z archive; unpack it"),
+        (b"\x04\x22\x4d\x18\x64\x40\xa7", "lz4 -d unpacks it"),
+        ("船は七時に出る。".encode("iso2022_jp"), "ISO-2022, not UTF-8; convert it: iconv"),
+        ("船".encode("iso2022_jp_2004"), "ISO-2022, not UTF-8; convert it: iconv"),
+        ("배".encode("iso2022_kr"), "ISO-2022, not UTF-8; convert it: iconv"),
+    ],
+)
+def test_another_format_named_as_text_is_named_with_what_gives_its_text(tmp_path, content, named):
+    (tmp_path / "a.txt").write_bytes(content)
+    kept, bad = texts(tmp_path / "a.txt")
+    assert not kept and len(bad) == 1 and named in bad[0]
+
+
+def test_a_tar_named_as_packed_text_is_named(tmp_path):
+    packed_tar = io.BytesIO()
+    with tarfile.open(fileobj=packed_tar, mode="w:gz") as tar:
+        member = tarfile.TarInfo("a.txt")
+        member.size = 5
+        tar.addfile(member, io.BytesIO(b"ferry"))
+    (tmp_path / "a.txt.gz").write_bytes(packed_tar.getvalue())
+    kept, bad = texts(tmp_path / "a.txt.gz")
+    assert not kept and "a tar archive; unpack it" in bad[0]
+
+
+@pytest.mark.parametrize("ending", ["\r\n", "\r\r\n", "\r\r\r\n"])
+def test_line_ends_that_were_converted_twice_are_single(tmp_path, ending):
+    (tmp_path / "a.txt").write_bytes(f"one{ending}{ending}two{ending}".encode())
+    assert texts(tmp_path / "a.txt") == (["one\n\ntwo\n"], [])
 
 
 def test_text_with_terminal_escapes_form_feeds_and_old_line_ends_is_kept(tmp_path):
