@@ -16,6 +16,7 @@ from data.sources.books.notes import GUTENBERG, PARAGRAPH_END, without_makers
 
 HEAD = 100_000  # a header ends within this many characters; one with two small prints takes 30,000
 TAIL = 30_000  # the license and the small print take 20,000
+_GAP = 3000  # most characters of a header between two paragraphs that name the file
 _TWICE = 5000  # marks this close to each other belong to one header
 SHORT = 200  # small print with fewer characters than this after it is at the end of the file
 
@@ -41,6 +42,13 @@ _LICENSE = re.compile(
     r"|More information about this book is at the top of this file\.)",
     _FLAGS,
 )
+# What a header of 2001 to 2003 moved to the end, above the small print.
+_MOVED = re.compile(
+    r"^Project Gutenberg e-?(?:text|book)s are (?:usually|often) created from"
+    r"|^We are now trying to release all our"
+    r"|^Please note:? neither this (?:listing|list) nor its contents",
+    _FLAGS,
+)
 _ENDS = (_END, _LAST_LINE, _LICENSE)
 # The first line of a header, in a file of several books.
 _TITLE = re.compile(
@@ -53,7 +61,7 @@ _ABOUT_FILE = re.compile(r"project\s+gutenberg|\be-?texts?\b|small print", re.IG
 
 _HEADER_PARAGRAPH = re.compile(
     r"\s*+(?:this\s+e-?(?:book|text)\s+is\s+for\s+the\s+use\s+of\b"
-    r"|(?:title|author|editor|translator|illustrator|(?:release|posting)\s+date|language|credits"
+    r"|(?:title|author|editor|translator|illustrator|(?:release|posting)\s+date|language|credits|edition"
     r"|most recently updated|last updated|original publication|character\s+set\s+encoding):\s)",
     re.IGNORECASE,
 )
@@ -238,6 +246,8 @@ def _start(text: str) -> tuple[int, bool]:
     is_header = True  # whether everything above belongs to it
     for paragraph in PARAGRAPH_END.split(head):
         place = text.index(paragraph, place) + len(paragraph)
+        if place - len(paragraph) - starts[-1] > _GAP:
+            break
         is_header = is_header and (not paragraph.strip() or _HEADER_PARAGRAPH.match(paragraph) is not None)
         if is_header or _ABOUT_FILE.search(paragraph):
             is_header = True
@@ -269,7 +279,7 @@ def _last_stop(text: str, start: int, tail: int, end: int) -> int:
     near = text.rfind("\n", start, near) + 1 or near
     stops = [
         mark.start()
-        for each in (_END, _LICENSE, _SMALL_PRINT_START, _SMALL_PRINT_END, _FILE_NAME)
+        for each in (_END, _LICENSE, _MOVED, _SMALL_PRINT_START, _SMALL_PRINT_END, _FILE_NAME)
         if (mark := each.search(text, near, end))
     ]
     end = min(stops, default=end)

@@ -138,3 +138,40 @@ def test_australia_s_banner_is_removed_with_its_lines_about_the_site():
     for last in ("", "\n\n\nThis site is full of FREE ebooks - Project Gutenberg Australia\n"):
         assert open_book(head + "A short tale of the lake. " * 9 + last).text.startswith("A short tale")
         assert open_book(head + BOOK + last).text == BOOK
+
+
+MOVED = """Project Gutenberg Etexts are usually created from multiple editions.
+
+We are now trying to release all our etexts one year in advance
+of the official dates.
+
+Please note neither this listing nor its contents are final til
+midnight of the last day of the month of any such announcement.
+
+Most people start at our Web sites, which list what is new before
+it is announced, and whose addresses are in our newsletter too.
+
+You can get up-to-date donation information there.
+
+***START**THE SMALL PRINT!**FOR PUBLIC DOMAIN ETEXTS**START***
+Why is this "Small Print!" statement here?
+
+*END THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.10/04/01*END*
+"""
+NAMED = "The Project Gutenberg Etext of The Lake, by A. Author\n***This file should be named lak.txt***\n\n"
+
+
+@pytest.mark.parametrize(
+    "last", ["", "End of The Project Gutenberg Etext of The Lake, by A. Author\n\n", NAMED]
+)
+@pytest.mark.parametrize("above", ["", NAMED, NAMED + "This etext was produced by A. Volunteer.\n\n"])
+@pytest.mark.parametrize("text", [BOOK, "\n\n".join([BOOK] * 9), BOOK[:3000]])
+def test_a_header_without_a_mark_whose_small_print_moved_to_the_end_is_removed_with_it(text, above, last):
+    head = (
+        "The Project Gutenberg Etext of The Lake, by A. Author\n#2 in our series by A. Author\n\n"
+        "Copyright laws are changing all over the world.\n\n"
+        "We have moved most of the information of this etext to the end.\n\n"
+        "Find out how to donate at the bottom of this file.\n\n\n"
+        "Title: The Lake\n\nRelease Date: November, 2003 [Etext #4688]\n\nEdition: 10\n\n"
+    )
+    assert open_book(f"{head}{above}{text}\n\n\n{last}{MOVED}").text == text
