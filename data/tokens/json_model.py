@@ -66,7 +66,10 @@ class JsonModel:
         sizes = np.zeros(self.vocab_size, dtype=np.int64)
         for piece, i in self._vocabulary.items():
             if i in self._added:
-                sizes[i] = 0 if self._added[i].special else len(piece.encode())
+                shown = (
+                    piece.replace(SPACE, " ") if "Replace" in kinds else piece
+                )  # Gemma adds runs of spaces
+                sizes[i] = 0 if self._added[i].special else len(shown.encode())
             elif "ByteLevel" in kinds:
                 sizes[i] = len(piece)  # each character stands for a byte
             elif "ByteFallback" in kinds and BYTE.fullmatch(piece):

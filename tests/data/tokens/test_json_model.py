@@ -104,6 +104,26 @@ def test_the_export_of_a_sentencepiece_model_is_a_tokenizer_with_its_ids(tokeniz
         assert ours.text_bytes(stream) == tokenizer.text_bytes(stream)
 
 
+def test_pieces_that_are_also_added_tokens_are_counted_as_they_are_shown(tokenizer, tmp_path):
+    """As in Gemma's files: runs of spaces and of line ends are added tokens and not special."""
+    content = json.loads(str(hugging_face_files(tokenizer, 64)["tokenizer.json"]))
+    content["normalizer"] = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    content["decoder"]["decoders"] = [one for one in content["decoder"]["decoders"] if one["type"] != "Strip"]
+    pieces = content["model"]["vocab"]
+    spaces, lines = ("▁" * 2, "\n" * 2)
+    assert spaces in pieces
+    pieces[lines] = len(pieces)
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
+    content["added_tokens"] += [{"id": pieces[run], "content": run, **plain} for run in (spaces, lines)]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    added = Tokenizer(tmp_path / "tokenizer.json")
+    for text in ("a  b  \n\n\nc", *PROBES):
+        ids, shown = added.encode(text), text.replace("▁", " ")
+        assert added.decode(ids) == shown
+        assert added.text_bytes(np.array([added.bos_id, *ids, added.eos_id])) == len(shown.encode())
+    assert added.encode("a  \n\n").tolist()[1:] == [pieces[spaces], pieces[lines]]
+
+
 def test_transformers_reads_the_export_with_bos_in_front(path, tmp_path):
     from transformers import AutoTokenizer
 
