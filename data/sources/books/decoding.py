@@ -25,6 +25,7 @@ _CONTROLS = re.compile("[\x01-\x08\x0e-\x19\x1b-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 _UTF8_BYTES = re.compile(rb"[\xc3-\xf4][\x80-\xbf]+")
 _IN_WORDS = re.compile(r"(?<=[a-z])[^\x00-\x7f\w’‘´·­\xa0–—-](?=[a-z])")
 
+_FEWEST = 3  # different characters that prove that a text was encoded twice
 _LETTER = re.compile(rb"[A-Za-z]")
 _SIGNS = "‘’“”«»–—…\xa0"
 
@@ -40,7 +41,7 @@ def decode(raw: bytes) -> str | None:
     codec = _codec(declared[1].decode("latin-1")) if declared else ""
     content = _decoded(raw, "utf-8")  # other text with bytes above 127 is never valid UTF-8 by accident
     if content is not None:
-        return (content.isascii() and _in_seven_bits(raw, codec)) or content
+        return (_in_seven_bits(raw, codec) if content.isascii() else _once(content)) or content
     if codec and codec not in ("ascii", "utf-8", "iso8859-1", "cp1252"):
         content = _decoded(raw, codec)
         if content is not None and not _CONTROLS.search(content):
@@ -54,6 +55,27 @@ def _in_seven_bits(raw: bytes, codec: str) -> str | None:
     if not codec.startswith(_SEVEN_BITS):
         codec = "iso2022_jp" if any(map(raw.__contains__, _JAPANESE)) else ""
     return _decoded(raw, codec) if codec else None
+
+
+def _once(content: str) -> str | None:
+    """Text that was encoded as UTF-8 twice, the second time from Windows-1252; None for other text."""
+    try:
+        once = content.encode("cp1252", errors="relama-c1").decode()
+    except UnicodeError:
+        return None
+    return once if len(set(once) - set(content)) >= _FEWEST else None
+
+
+def _c1(error: UnicodeError) -> tuple[bytes, int]:
+    """The five bytes that Windows-1252 does not define, as programs write them: as control characters."""
+    assert isinstance(error, UnicodeEncodeError)
+    found = error.object[error.start : error.end]
+    if not all("\x80" <= char <= "\x9f" for char in found):
+        raise error
+    return found.encode("latin-1"), error.end
+
+
+codecs.register_error("relama-c1", _c1)
 
 
 def _mixed(raw: bytes) -> str | None:

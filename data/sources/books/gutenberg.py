@@ -16,6 +16,7 @@ from data.sources.books.notes import GUTENBERG, PARAGRAPH_END, without_makers
 
 HEAD = 100_000  # a header ends within this many characters; one with two small prints takes 30,000
 TAIL = 30_000  # the license and the small print take 20,000
+_TITLE_ROWS = 9  # most lines of a mark's title after its first
 _GAP = 3000  # most characters of a header between two paragraphs that name the file
 _TWICE = 5000  # marks this close to each other belong to one header
 SHORT = 200  # small print with fewer characters than this after it is at the end of the file
@@ -261,7 +262,7 @@ def _after_mark(text: str, mark: re.Match) -> int:
     end = mark.end()
     if mark[0].rstrip().endswith("*"):
         return end
-    for line in text[end + 1 : end + 1000].split("\n")[:3]:
+    for line in text[end + 1 : end + 1000].split("\n")[:_TITLE_ROWS]:
         end += 1 + len(line)
         if not line.strip():
             break

@@ -122,6 +122,12 @@ _RULES_BELOW = re.compile(  # what separated the note from the book: lines witho
 )
 # The name of a note's author, below it: Ana Ponte (Maio 2008).
 _SIGNATURE = re.compile(r"\s{4,40}[^\n()]{3,60}\([^\W\d_]{3,12}\.? (?:de )?\d{4}\)\s{0,40}")
+# Michael Hart's notes above Shakespeare's First Folio and others of the 1990s, with verses in them.
+_DIRECTORS = re.compile(r"\s*+\W{0,40}+Executive\s+Director['’]s\s+Notes?\b", re.IGNORECASE)
+_DIRECTORS_LENGTH = 6000  # most characters of them
+_SIGNED = re.compile(
+    r"(?<=\n\n)[ \t]*[^\n]{3,60}\n[ \t]*Project Gutenberg\b[^\n]{0,60}(?:\n[ \t]*\S[^\n]{0,60}){0,2}"
+)
 _PICTURES = re.compile(
     r"(?:\s{0,40}\[(?:Illustration|Frontispiece|Cover)[^\[\]]{0,300}\]\s*\n){1,5}", re.IGNORECASE
 )
@@ -207,6 +213,8 @@ def _without_first_credits(text: str) -> str:
     paragraph = ""
     is_note = has_note = heading = False  # a note with its heading on a line by itself, any, the heading
     for _ in range(CREDITS):
+        if _DIRECTORS.match(text) and (signed := _SIGNED.search(text, 0, _DIRECTORS_LENGTH)):
+            text = text[signed.end() :]
         blank = _BLANK_LINES.match(text)
         is_near = blank is not None and blank[0].count("\n") <= 2
         text = text[blank.end() if blank else 0 :]

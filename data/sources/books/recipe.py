@@ -144,6 +144,8 @@ def _read_zip(path: Path) -> Iterator[Record | Drop]:
             except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
                 raise_passing(error)
                 detail = f"{member.filename}: {type(error).__name__}: {error}"
+                # Zips of the 1990s may be imploded, which Python does not unpack.
+                detail += "; `unzip` unpacks it" * isinstance(error, NotImplementedError)
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
                 continue
             expansion.add(len(raw))

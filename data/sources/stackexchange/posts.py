@@ -20,6 +20,7 @@ TOO_LARGE = f"larger than {MAX_ROW >> 20} MiB"
 
 _ROW = b"<row"
 _BEGINNING = 1 << 16  # bytes that show a file's encoding
+_SPACE = b" \t\r\n"
 _DECLARATION = len(codecs.BOM_UTF8) + 1  # bytes; a file's own `<?xml` begins before this position
 
 
@@ -68,6 +69,10 @@ class Rows:
     def _begun(self) -> bytes:
         """The bytes held back until they show the encoding."""
         beginning, self._beginning = self._beginning or b"", None
+        declared = beginning.lstrip(
+            _SPACE
+        )  # XML forbids white space above its declaration, but editors leave it
+        beginning = declared if declared.startswith(b"<?xml") else beginning
         if encoding := encoding_of(beginning):
             self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
         return beginning

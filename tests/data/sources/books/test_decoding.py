@@ -1,10 +1,12 @@
 """A book's characters are those that its bytes mean, whatever mixture of encodings they are in."""
 
+import zipfile
+
 import pytest
 
 from data.documents import Drop, Record
 from data.sources.books import recipe as books
-from tests.support.books import BODY
+from tests.support.books import BODY, zipped
 from tests.support.narrow import present
 
 HEAD = (
@@ -50,6 +52,14 @@ def test_encodings_that_write_all_characters_in_ascii_are_read(label, codec, bod
     assert books.decode(text.encode(codec)) == text
 
 
+def test_text_that_was_encoded_twice_is_decoded_twice():
+    for body in (FRENCH, CHINESE, "Ένας άντρας στη λίμνη.\n" * 9):
+        twice = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in body.encode())
+        assert books.decode((HEAD.format("UTF-8") + twice).encode()) == HEAD.format("UTF-8") + body
+    for once in ("Ã", "naïve Â» and Ã© alone", "café"):  # too little to prove it, or not all of it
+        assert books.decode(once.encode()) == once
+
+
 @pytest.mark.parametrize("ending", ["\n", "\r", "\r\n", "\r\r\n", "\r\r\r\n"])
 def test_line_ends_that_were_converted_twice_are_single(ending):
     assert cleaned(BODY.replace("\n", ending)) == BODY + "\n"
@@ -68,3 +78,13 @@ def test_another_format_named_as_a_book_is_named(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"{\\rtf1\\ansi " + BODY.encode() + b"}")
     (item,) = books.read(tmp_path / "a.txt")
     assert isinstance(item, Drop) and item.malformed and "RTF; save its text as .txt" in item.detail
+
+
+def test_a_zip_of_the_nineties_is_named_with_what_unpacks_it(tmp_path):
+    raw = zipped({"lake.txt": BODY.encode()}, zipfile.ZIP_STORED)
+    at, central = raw.index(b"PK\x03\x04"), raw.index(b"PK\x01\x02")
+    imploded = bytearray(raw)
+    imploded[at + 8] = imploded[central + 10] = 6
+    (tmp_path / "lake.zip").write_bytes(imploded)
+    (item,) = books.read(tmp_path / "lake.zip")
+    assert isinstance(item, Drop) and "lake.txt" in item.detail and item.detail.endswith("`unzip` unpacks it")

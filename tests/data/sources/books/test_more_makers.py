@@ -175,3 +175,22 @@ def test_a_header_without_a_mark_whose_small_print_moved_to_the_end_is_removed_w
         "Title: The Lake\n\nRelease Date: November, 2003 [Etext #4688]\n\nEdition: 10\n\n"
     )
     assert open_book(f"{head}{above}{text}\n\n\n{last}{MOVED}").text == text
+
+
+def test_a_director_s_notes_with_verses_are_removed_up_to_his_signature():
+    notes = (
+        "Project Gutenberg's Etext of The Lake, by A. Author\n\n\nExecutive Director's Notes:\n\n"
+        "So stands the first printing:\n\n  Keeper. Who goes vpon the lake?\n  Man. Stand\nyour name\n\n"
+        "   Keep. Alas\n\n***\n\nLetters were short.\n\nThey used others.\n\n(and more)\n\n"
+        "M. Name\nProject Gutenberg\nExecutive Director\n\n\n***\n\n\n"
+    )
+    assert book(above=notes) == BOOK
+    own = notes.partition("Project Gutenberg\n")[0].partition("\n\n\n")[2] + "\n\n"
+    assert book(above=own) == own + BOOK
+
+
+@pytest.mark.parametrize("n_lines", [1, 4, 8])
+def test_a_mark_whose_title_has_many_lines_is_removed_whole(n_lines):
+    title = "THE LAKE" + "\nAND MANY OTHER WATERS" * n_lines
+    marks = [f"*** {word} OF THE PROJECT GUTENBERG EBOOK {title} ***" for word in ("START", "END")]
+    assert open_book(f"Title: The Lake\n\n{marks[0]}\n\n\n{BOOK}\n\n\n{marks[1]}\n\nx\n").text == BOOK

@@ -98,6 +98,11 @@ def test_utf_16_is_read(tmp_path):
     assert texts(items(site(tmp_path, cut))) == {"Q: Ünïcode 😀\n\n\ufffd.\n\nA: Said."}
 
 
+def test_white_space_above_the_declaration_costs_nothing(tmp_path):
+    found = items(site(tmp_path, "\r\n \t\n" + xml([question(1, "One")])))
+    assert texts(found) == {"Q: One\n\nAsked."} and len(found) == 1
+
+
 @pytest.mark.parametrize(
     ("declared", "codec"),
     [
