@@ -22,12 +22,12 @@ _TWICE = 5000  # marks this close to each other belong to one header
 SHORT = 200  # small print with fewer characters than this after it is at the end of the file
 
 _FLAGS = re.MULTILINE | re.IGNORECASE
-# Line ends and no-break spaces may part the words; some tools escape the asterisks or make them number signs.
-_STARS = r"^[ \t\xa0>_]*+(?:\\?[*#]){2,}+[ \t\xa0]*+(?:\n[ \t\xa0]*+)?"
+# Line ends and no-break spaces may part the words, and some tools escape the asterisks.
+_STARS = r"^[ \t\xa0>_]*+(?:\\?\*){2,}+[ \t\xa0]*+(?:\n[ \t\xa0]*+)?"
 _GUTENBERG_BOOK = r"\s+OF\s+(?:(?:THE|THIS)\s+)?(?:COPYRIGHTED\s+)?PROJECT\s+GUTENBERG.*"
 _START = re.compile(rf"{_STARS}(?:START|BEGINNING){_GUTENBERG_BOOK}", _FLAGS)
 _END = re.compile(rf"{_STARS}END{_GUTENBERG_BOOK}", _FLAGS)
-_MAY_END = [re.compile(rf"{sign}\s*(?i:END\s+OF\s)") for sign in (r"\*", "#")]  # far faster to search for
+_MAY_END = re.compile(r"\*\s*(?i:END\s+OF\s)")  # far faster to search a book for
 _SMALL_PRINT_END = re.compile(r"^[ \t]*\*+[ \t]*END[ *]+THE SMALL PRINT.*", _FLAGS)
 _LAST_LINE = re.compile(
     r"^[ \t]*(?:this is |here )?(?:the )?(?:ends?|ende|fin|fim|fine|einde|slutt?(?:et)?|koniec|konec)\b"
@@ -38,7 +38,8 @@ _LAST_LINE = re.compile(
 )
 _LICENSE = re.compile(
     r"^[ \t]*(?:\*+[ \t]*START: FULL LICENSE|THE FULL PROJECT GUTENBERG\W{0,4}(?:tm )?LICENSE"
-    r"|Updated editions will replace the previous one\b|Section 1\. +General Terms of Use and Redistributing"
+    r"|Updated editions will replace the previous one\s?(?:--|[—–])\s?the old"
+    r"|Section 1\. +General Terms of Use and Redistributing Project Gutenberg"
     r"|Information about Project Gutenberg \(one page\)"
     r"|More information about this book is at the top of this file\.)",
     _FLAGS,
@@ -46,8 +47,8 @@ _LICENSE = re.compile(
 # What a header of 2001 to 2003 moved to the end, above the small print.
 _MOVED = re.compile(
     r"^Project Gutenberg e-?(?:text|book)s are (?:usually|often) created from"
-    r"|^We are now trying to release all our"
-    r"|^Please note:? neither this (?:listing|list) nor its contents",
+    r"|^We are now trying to release all our e-?(?:text|book)s"
+    r"|^Please note:? neither this (?:listing|list) nor its contents are final",
     _FLAGS,
 )
 _ENDS = (_END, _LAST_LINE, _LICENSE)
@@ -201,8 +202,8 @@ def _open(text: str) -> Book:
 
 def _end_mark(text: str, start: int) -> re.Match | None:
     """The first END mark from `start` on."""
-    near = min((mark.start() for each in _MAY_END if (mark := each.search(text, start))), default=-1)
-    return None if near < 0 else _END.search(text, max(start, text.rfind("\n", 0, near) + 1))
+    near = _MAY_END.search(text, start)
+    return _END.search(text, max(start, text.rfind("\n", 0, near.start()) + 1)) if near else None
 
 
 def _start(text: str) -> tuple[int, bool]:

@@ -23,19 +23,24 @@ _MAKER = (
     r"(?:transcriber|preparer|proof-?reader|scanner|digiti[sz]er|typist|e-?text|(?:e-?text|pg|project\s+gutenberg)\s+editor)"
 )
 _CHANGES = r"(?:corrections?|errata|emendations?|amendments?|alterations?|changes|typos)"
+_ENDS_LINE = r"(?![ \t]*\w)"  # a sentence would go on
 _HEADING = (
-    rf"(?:{_MAKER}['’]?s?['’]?\s+(?:and\s+\w{{3,12}}['’]s\s+)?(?:(?:(?:end-?)?notes?|comments?|remarks?|postscript|appendix|addend(?:um|a)|{_CHANGES})"
+    r"(?:transcriber['’]?s?['’]?\s+notes?(?:\s+and\s+\w{4,12}|\s+on\s+the\s+text)?"
+    r"|transcription\s+notes?(?:\s+and\s+\w{4,12})?|notes?\s+(?:by|of|from)\s+the\s+transcriber"
+    rf"|{_MAKER}(?:['’]s?|s['’])\s+(?:and\s+\w{{3,12}}['’]s\s+)?"
+    rf"(?:(?:end-?)?notes?|comments?|remarks?|postscript|appendix|addend(?:um|a)|{_CHANGES})"
     rf"(?:(?:\s+(?:and|&|with|on|to|for|of)\s+|\s*(?:--|[:—–])\s*)(?:the\s+)?(?:list\s+of\s+)?"
-    rf"(?:{_CHANGES}|text|e-?text|e-?book)\b)?)(?!\w)"
-    r"|transcription\s+notes?(?:\s+and\s+\w{4,12})?"
-    rf"|(?:an?\s+)?notes?\s+(?:by|of|from)\s+{_MAKER}(?!\w)"
-    r"|(?:an?\s+)?notes?\s+(?:on|to|about)\s+(?:this|the)\s+(?:e-?(?:text|book)|electronic\s+\w+|transcription)(?!\w)"
+    rf"(?:{_CHANGES}|text|e-?text|e-?book)\b)?{_ENDS_LINE}"
+    rf"|(?:an?\s+)?notes?\s+(?:by|of|from)\s+{_MAKER}{_ENDS_LINE}"
+    r"|(?:an?\s+)?notes?\s+(?:on|to|about)\s+(?:this|the)\s+(?:e-?(?:text|book)|electronic\s+\w+|transcription)"
+    rf"{_ENDS_LINE}"
     r"|typographical\s+(?:errors\s+corrected|corrections)(?:\s+in\s+(?:the\s+)?text)?"
     rf"|(?:errors|typos|{_CHANGES})\s+(?:corrected|made|noted)\s+(?:in|to|by|against)\s+(?:(?:this|the)\s+)?"
-    r"(?:e-?(?:text|book)|(?:printed\s+)?original|transcriber)(?!\w)"
+    rf"(?:e-?(?:text|book)|(?:printed\s+)?original|transcriber){_ENDS_LINE}"
     rf"|list\s+of\s+{_CHANGES}\s+(?:made\s+)?(?:by|in)\s+(?:the\s+transcri\w+|this\s+e-?(?:text|book))"
-    r"|(?:liste\s+der|im\s+text\s+vorgenommene)\s+(?:korrekturen|änderungen)"
+    rf"|(?:liste\s+der|im\s+text\s+vorgenommene)\s+(?:korrekturen|änderungen){_ENDS_LINE}"
     r"|(?:remarques?\s+sur|au\s+sujet\s+de)\s+(?:la|cette)\s+(?:transcription|version\s+électronique)"
+    rf"{_ENDS_LINE}"
     r"|σημεί\w+\s+(?:του\s+)?(?:μεταγρα|αντιγρα|επιμελητ)\w+|примечани[ея]\s+(?:к\s+электронно\w+|переписчик\w+)"
     r"|(?:bemerkung|anmerkung|notiz|hinweis)(?:en|e)?\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
     r"|notes?\s+au\s+lecteur\s+de\s+ce\s+(?:fichier|livre\s+(?:électronique|numérique))"
@@ -58,8 +63,7 @@ _HEADING = (
 _BEGINS_NOTE = re.compile(rf"\W{{0,160}}+{_HEADING}", re.IGNORECASE)  # a box may be drawn around it
 # Headings that a book's own notes also have.
 _WEAK_HEADING = (
-    r"(?:nota\s+d[eo]\s+editor|(?:producer|redactor)['’]s\s+notes?|colo(?:ph|f)on|corrections|correcties|korrekturen"
-    r"|verbeteringen|liste\s+des\s+corrections|(?:list\s+of\s+)?typographical\s+errors|changes\s+made\s+to\s+the\s+text"
+    r"(?:nota\s+d[eo]\s+editor|(?:producer|redactor)['’]s\s+notes?|colo(?:ph|f)on"
     r"|(?:(?:notes?|avis)\s+)?au\s+lecteur|note\s+to\s+the\s+reader"
     r"|(?:julkaisijan\s+)?huomautu\w*|megjegyz\w+|javítás\w*|notering\w*|(?:note|nota|σημείωση|σημειώσεις):)"
 )
@@ -91,7 +95,7 @@ _CREDIT = re.compile(
     r"[^\n]{0,60}\s(?:by|from)\b"
     r"|(?:the\s+)?cover(?:\s+image)?\s+(?:was\s+)?(?:created|made|designed|produced|prepared)\s+by\s+(?:the\s+)?transcriber"
     r"|(?:(?:this|the)\s+)?(?:digital|electronic)\s+edition\s+(?:(?:was\s+)?(?:made|created|produced|prepared)\s+)?by\b"
-    r"|ocr(?:['’]?ed)?\s+(?:and\s+\w+\s+)?by\b|updated\s+by\b|this\s+is\s+the\s+[78]-?bit\s+version"
+    r"|(?-i:OCR\s+by\s+[A-Z])|this\s+is\s+the\s+[78]-?bit\s+version"
     r"|(?:(?:special|many|with)\s+)?thanks\s+to\s(?:[^\n]|\n(?!\s*\n)){1,150}\b(?:for|of)\s+(?:the\s+)?scan(?:s|ning|ned)\b"
     r"|credits:|updated:|html\s+version\s+by\b|note:\s+(?:the\s+original|images\s+of)"
     r"|(?:this\s+file|this\s+book)\s+was\s+(?:produced|prepared|created)"

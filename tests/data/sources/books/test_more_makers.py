@@ -52,6 +52,11 @@ def test_a_note_under_any_of_these_headings_is_removed(heading):
         "COLOPHON\n\nThis book was set by hand at the Lake Press.",
         "CORRECTIONS\n\nThe author begs pardon: the lake lies north of the mill.",
         "The keeper's notes\n\nThe water rose on Monday.",
+        "CORRECTIONS\n\nThe printer made errors in the spelling of names.",
+        "REMARQUES SUR LA TRANSCRIPTION DES NOMS\n\nLes noms sont écrits comme on les entend.",
+        "A note from the proofreader lay on the desk.",
+        "Scanner notes hung in the radio room of the OCR by the lake.",
+        "OCR by night is slow, he said.",
         "NOTES ON THE TEXT OF THE OLD DEEDS\n\nThe mill was sold in 1702.",
     ],
 )
@@ -67,7 +72,6 @@ def test_an_author_s_part_under_a_like_heading_is_kept(own):
         "Codering\n\nDe spelling is die van het boek.\n\nVerbeteringen\n\n  9   mil   mill\n",
         "COLOPHON\n\nAvailability\n\nThis eBook is for anyone; see the Project Gutenberg License.\n\n"
         "Corrections\n\n  Page   Source   Correction\n  9      mil      mill\n",
-        "Corrections:\n\nThese errors of the original were corrected:\n\n  mil: mill\n",
     ],
 )
 def test_a_colophon_about_the_electronic_text_is_removed(colophon):
@@ -109,6 +113,20 @@ def test_credits_below_a_picture_are_removed_and_the_picture_is_kept():
 )
 def test_a_license_without_its_end_mark_is_removed(below):
     assert book(foot=f"\n\n\n{below}") == BOOK
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Updated editions will replace the previous one, wrote the clerk.",
+        "Section 1. General Terms of Use and Redistributing water",
+        "We are now trying to release all our birds, she said.",
+        "## End of the Project Gutenberg began in 1971",
+    ],
+)
+def test_a_sentence_like_a_license_s_ends_no_book_of_your_own(line):
+    mine = f"{BOOK}\n\n{line}\n\n{BOOK}\n"
+    assert open_book(mine).text == mine
 
 
 def test_a_french_book_of_canada_has_its_header_and_last_line_removed():
