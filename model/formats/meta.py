@@ -45,6 +45,10 @@ SCALED = {
     "rope_high_freq_factor": 4.0,
     "rope_original_seq_len": 8192,
 }
+OTHER_FACTOR = (
+    "its slow rotations are slower by 8, as Meta's code has it for every model; Hugging Face's config of "
+    "Llama 3.2 has 32: for that one, import the files in Hugging Face's format"
+)
 NOT_SHAPE = ("max_seq_len", "max_batch_size")
 
 
@@ -66,7 +70,8 @@ def open_meta(folder: Path, max_seq_len: int = META_CONTEXT) -> Weights:
         _check(path, _load(path), first, expected, len(shards), by_rows, config)
     found = tokenizer_beside(folder, folder.parent)
     dtype = common_dtype(first[name].dtype for name in expected)
-    return Weights(folder, config, partial(_read, shards, by_rows), tokenizer=found, dtype=dtype)
+    notes = (OTHER_FACTOR,) if config.rope_scaling != 1 else ()
+    return Weights(folder, config, partial(_read, shards, by_rows), tokenizer=found, notes=notes, dtype=dtype)
 
 
 def write_meta(
