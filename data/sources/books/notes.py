@@ -144,27 +144,31 @@ _NOTICE = re.compile(
     re.MULTILINE,
 )
 _BRACKETED = re.compile(
-    r"(?<=\n\n)[ \t]*+\[((?:[^\[\]\n]|\n(?![ \t]*\n)){20,1500})\][ \t]*+(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)"
+    r"(?<=\n\n)[ \t]*+\[((?:[^\[\]\n]|\[[^\[\]\n]{0,60}\]|\n(?![ \t]*\n)){5,1500})\][ \t]*+"
+    r"(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)"
 )
 _LONG_BRACKETED = re.compile(  # of several paragraphs
     rf"(?<=\n\n)[ \t]*+\[{_HEADING}\W[^\[\]]{{10,3000}}\][ \t]*+(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)", re.IGNORECASE
 )
 _NOTE_AMONG_PARAGRAPHS = re.compile(
-    rf"(?<=\n\n)[ \t]*+{_HEADING}[ \t]?[:—](?:[^\n]|\n(?![ \t]*\n)){{20,1500}}\n[ \t]*+(?=\n)\n*+",
+    rf"(?<=\n\n)[ \t]*+[*_=]?{_HEADING}[*_=]?[ \t]?[:—]"
+    r"(?:[^\n]|\n(?![ \t]*\n)){20,1500}\n[ \t]*+(?=\n)\n*+",
     re.IGNORECASE,
 )
 _IN_PARENTHESES = re.compile(
-    rf"(?<=\n\n)[ \t]*+[({{]\s*+{_HEADING}\W(?:[^\n]|\n(?![ \t]*\n)){{10,1500}}?[)}}][ \t]*+"
+    rf"(?<=\n\n)[ \t]*+[({{<]\s*+{_HEADING}\W(?:[^\n]|\n(?![ \t]*\n)){{10,1500}}?[)}}>][ \t]*+"
     r"(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)",
     re.IGNORECASE,
 )
 _ABOUT_ETEXT = re.compile(
-    rf"\W{{0,3}}{_HEADING}|\W{{0,3}}(?:transcriber|t\.?n\.?)\s*:|.*?(?:\belectronic\s+(?:text|edition|version)|project\s+gutenberg"
+    rf"[\W_]{{0,3}}{_HEADING}"
+    r"|[\W_]{0,3}(?:transcriber|t\.?/?n\.?|(?:tr|trans|transcr|pg)\.?\s+note)\s*:"
+    r"|.*?(?:\belectronic\s+(?:text|edition|version)|project\s+gutenberg"
     r"|\be-?(?:text|book)s?\b)",
     re.IGNORECASE | re.DOTALL,
 )
 _ABOUT_NOTICE = re.compile(
-    r"electronic|project\s+gutenberg|\be-?(?:text|book)s?\b|machine\s+readable", re.IGNORECASE
+    r"electronic|transcriber|project\s+gutenberg|\be-?(?:text|book)s?\b|machine\s+readable", re.IGNORECASE
 )
 # A paragraph that is not the makers': the book's own apparatus, or its last words.
 _APPARATUS = re.compile(
@@ -323,7 +327,7 @@ def _without_notices(text: str) -> str:
     end = min(len(text) * 2 // 3, len(text) - _CLOSING_LENGTH)  # after that, a note may have more paragraphs
     if end > 0:
         text = _NOTE_AMONG_PARAGRAPHS.sub("", text[:end]) + text[end:]
-    return _IN_PARENTHESES.sub("", text) if "\n(" in text or "\n{" in text else text
+    return _IN_PARENTHESES.sub("", text) if any(map(text.__contains__, ("\n(", "\n{", "\n<"))) else text
 
 
 def _without_closing_note(text: str) -> str:

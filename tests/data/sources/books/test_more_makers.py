@@ -212,3 +212,27 @@ def test_a_mark_whose_title_has_many_lines_is_removed_whole(n_lines):
     title = "THE LAKE" + "\nAND MANY OTHER WATERS" * n_lines
     marks = [f"*** {word} OF THE PROJECT GUTENBERG EBOOK {title} ***" for word in ("START", "END")]
     assert open_book(f"Title: The Lake\n\n{marks[0]}\n\n\n{BOOK}\n\n\n{marks[1]}\n\nx\n").text == BOOK
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        "[TN: torn]",
+        "[T/N: the page is torn]",
+        "[Trans. Note: the page is torn]",
+        "[_Transcriber's note: the page is torn_]",
+        "[Transcriber's note: the page says [sic] and is torn]",
+        "<Transcriber's note: the page is torn>",
+        "*Transcriber's note*: the page is torn at its edge.",
+    ],
+)
+def test_a_notice_between_paragraphs_is_removed_however_it_is_marked(notice):
+    long = [BOOK] * 4
+    assert book(above=BOOK + "\n\n" + notice + "\n\n", below="\n\n".join(["", *long])) == "\n\n".join(
+        [BOOK, BOOK, *long]
+    )
+
+
+@pytest.mark.parametrize("own", ["[sic]", "[T.N.T.]", "[The note: torn [sic] by him]", "[Tr. note, he said]"])
+def test_a_book_s_own_brackets_are_kept(own):
+    assert book(above=f"{BOOK}\n\n{own}\n\n") == f"{BOOK}\n\n{own}\n\n{BOOK}"
