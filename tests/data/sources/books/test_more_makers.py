@@ -57,6 +57,8 @@ def test_a_note_under_any_of_these_headings_is_removed(heading):
         "A note from the proofreader lay on the desk.",
         "Scanner notes hung in the radio room of the OCR by the lake.",
         "OCR by night is slow, he said.",
+        "Produit rare, le poisson du lac se vend cher.",
+        "Fremstillet af Naturen selv laa Søen der.",
         "NOTES ON THE TEXT OF THE OLD DEEDS\n\nThe mill was sold in 1702.",
     ],
 )
@@ -86,6 +88,14 @@ def test_a_colophon_about_the_electronic_text_is_removed(colophon):
         "Digital edition by A. Volunteer",
         "Special thanks to A. Volunteer for scanning the text.",
         "Este eBook fue producido por A. Volunteer",
+        "Ce texte a été produit par Jean Exemple",
+        "Numérisation : Jean Exemple",
+        "Digitalisiert von Hans Muster",
+        "Este texto fue digitalizado por Juan Ejemplo",
+        "Dit boek is geproduceerd door Jan Voorbeeld",
+        "Produceret af Jens Eksempel",
+        "Zeskanowane przez Jana Przykład",
+        "Παραγωγή: Α. Παράδειγμα",
         "Project Runeberg publishes Nordic books.\nhttp://runeberg.org/",
     ],
 )
