@@ -88,3 +88,15 @@ def test_a_zip_of_the_nineties_is_named_with_what_unpacks_it(tmp_path):
     (tmp_path / "lake.zip").write_bytes(imploded)
     (item,) = books.read(tmp_path / "lake.zip")
     assert isinstance(item, Drop) and "lake.txt" in item.detail and item.detail.endswith("`unzip` unpacks it")
+
+
+@pytest.mark.parametrize(
+    "first", [b"<!DOCTYPE html>\n<html>", b"\xef\xbb\xbf\n <HTML lang='en'>", b'<?xml version="1.0"?>']
+)
+def test_a_page_saved_under_a_book_s_name_is_no_book(tmp_path, first):
+    (tmp_path / "1342-0.txt").write_bytes(first + b"<body>403 Forbidden" + BODY.encode())
+    (item,) = books.read(tmp_path / "1342-0.txt")
+    assert isinstance(item, Drop) and item.malformed and "HTML or XML; fetch the plain text" in item.detail
+    (tmp_path / "mine.txt").write_text("<htmlish> I wrote of <html> tags.\n" + BODY)
+    (mine,) = books.read(tmp_path / "mine.txt")
+    assert isinstance(mine, Record)
