@@ -55,6 +55,7 @@ _MEDIA_LENGTH = 20_000  # maximum characters of an index of such files
 
 _MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*+<(?:!doctype\s+html|html[\s>]|head[\s>]|\?xml\s)", re.IGNORECASE)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f]")  # DOS's end of a file among them
+_CONTROLS = [chr(code) for code in range(128) if _CONTROL.match(chr(code))]
 _MOST_CONTROLS = 0.001  # share of a book's characters
 
 
@@ -87,7 +88,7 @@ def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -
     while "\r\n" in text:  # a transfer as text, twice, leaves \r\r\n
         text = text.replace("\r\n", "\n")
     text = text.replace("\r", "\n")
-    if _CONTROL.search(text):
+    if any(map(text.__contains__, _CONTROLS)):  # far faster than a search for one pattern
         if len(_CONTROL.findall(text)) > len(text) * _MOST_CONTROLS:
             return record.drop("binary")
         text = _CONTROL.sub("", text)
