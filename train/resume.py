@@ -40,6 +40,7 @@ from train.run.configuration import changes, refuse_another_run
 from train.run.folder import RunFolder
 from train.run.lineage import Lineage
 from train.weights.open import as_tied, fill, model_state, open_weights, same_tokenizer
+from train.weights.shape import shape_beside
 
 
 @dataclass
@@ -144,7 +145,7 @@ def _continue_from(
 def _start_from(weights: Weights, run: Resolved, folder: RunFolder, model: Llama | Pipeline) -> None:
     """Fill the model from the weights of `init=`."""
     given = as_tied(weights, run.config.model.tie_word_embeddings)
-    refuse_other_shape(weights.path, model_state(given), run.config.model)
+    refuse_other_shape(weights.path, model_state(given), run.config.model, give=shape_beside(run.config.init))
     _refuse_other_tokenizer(run, weights)
     fill(model, given)
     identity.say(f"starting {folder.path} from the weights of {weights.path}")

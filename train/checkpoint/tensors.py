@@ -253,15 +253,18 @@ def load(
         set_optimizer_state_dict(model, optimizer, {**full, "state": tensors["optimizer"]})
 
 
-def refuse_other_shape(folder: Path | str, state: dict, model: LlamaConfig) -> None:
-    """Raise RunError, naming each difference, if the checkpoint's model has another shape than `model`."""
+def refuse_other_shape(folder: Path | str, state: dict, model: LlamaConfig, *, give: str = "") -> None:
+    """Raise RunError, naming each difference, if the checkpoint's model has another shape than `model`.
+
+    `give` says what to type instead of the keys, if there is something shorter.
+    """
     saved = LlamaConfig(**state["model"])
     there, here = _compared(saved), _compared(model)
     differences = [
         f"model.{key}: {there[key]} there, {value} here" for key, value in here.items() if there[key] != value
     ]
     if differences:
-        listed, typed = "; ".join(differences), _values(saved, model)
+        listed, typed = "; ".join(differences), " or ".join(filter(None, (give, _values(saved, model))))
         raise RunError(f"{folder}: a checkpoint of another model ({listed}); give {typed}")
 
 

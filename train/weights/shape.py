@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from configs.existence import is_file
 from model.llama import LlamaConfig
 
 FILE = "model.yaml"
@@ -19,4 +20,13 @@ def write_shape(folder: Path, shape: LlamaConfig) -> None:
 
 def to_train_from(folder: str) -> str:
     """What to type after `relama train` to start from the weights in `folder`."""
-    return f"config={shlex.quote(f'{folder}/{FILE}')} init={shlex.quote(folder)}"
+    return f"{_typed(folder)} init={shlex.quote(folder)}"
+
+
+def shape_beside(weights: str | None) -> str:
+    """What to type for the shape of these weights; empty if they have no file of it."""
+    return _typed(weights) if weights and is_file(Path(weights) / FILE) else ""
+
+
+def _typed(folder: str) -> str:
+    return f"config={shlex.quote(f'{folder}/{FILE}')}"

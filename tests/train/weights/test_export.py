@@ -114,6 +114,8 @@ def test_imported_and_averaged_weights_have_their_shape_beside_them(way, folders
     )
     assert done.returncode == 0, done.stderr
     assert open_weights(tmp_path / "new").config == open_weights(folders / "run").config
+    refused = run(f"corpora={corpora}", f"run={tmp_path / 'r'}", f"init={folder}", "model.n_layers=3")
+    assert refused.stderr.rstrip().endswith(f"3 here); give config={folder}/model.yaml or model.n_layers=2")
 
 
 def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_path):
