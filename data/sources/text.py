@@ -169,8 +169,7 @@ def _read_plain(path: Path) -> Iterator[Record | Drop]:
     except ValueError as error:
         yield Drop("malformed record", str(path), 0, str(error), malformed=True)
         return
-    while "\r\n" in text:  # a transfer as text, twice, leaves \r\r\n
-        text = text.replace("\r\n", "\n")
+    text = packed.with_line_feeds(text)
     yield Record(str(path), 0, text if "\n" in text else text.replace("\r", "\n"))
 
 

@@ -84,10 +84,7 @@ def read(path: Path) -> Iterator[Record | Drop]:
 
 def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -> Document | Drop:
     """The book itself; `copyrighted` also keeps those that Gutenberg distributes by permission."""
-    text = record.text.replace("\ufeff", "")
-    while "\r\n" in text:  # a transfer as text, twice, leaves \r\r\n
-        text = text.replace("\r\n", "\n")
-    text = text.replace("\r", "\n")
+    text = packed.with_line_feeds(record.text.replace("\ufeff", "")).replace("\r", "\n")
     if any(map(text.__contains__, _CONTROLS)):  # far faster than a search for one pattern
         if len(_CONTROL.findall(text)) > len(text) * _MOST_CONTROLS:
             return record.drop("binary")

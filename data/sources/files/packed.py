@@ -40,6 +40,7 @@ _OTHER_FORMATS = (  # by their first bytes, and what gives their text
 _TAR = re.compile(rb"ustar(?:\0|  )")
 _TAR_MARK = 257  # where it stands in the first header
 _ISO_2022 = re.compile(r"\x1b\$(?:[@AB]|[()][A-Z])")  # begins Chinese, Japanese or Korean characters
+_MANY_RETURNS = re.compile(r"(?<!\r)\r++\n")
 CONVERT = "convert it: iconv -f ENCODING -t UTF-8"
 _END_OF_FILE = "\x1a"  # CP/M and DOS put it after a text's last line
 
@@ -203,6 +204,12 @@ def _is_text(text: str) -> bool:
         for char in text
     )
     return foreign <= _MOST_CONTROLS * len(text)
+
+
+def with_line_feeds(text: str) -> str:
+    """`text` with LF for CR LF; each transfer of the file as text may have added another CR."""
+    text = text.replace("\r\n", "\n")
+    return _MANY_RETURNS.sub("\n", text) if "\r\n" in text else text
 
 
 def other_format(content: bytes) -> str:

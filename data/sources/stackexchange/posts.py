@@ -69,9 +69,8 @@ class Rows:
     def _begun(self) -> bytes:
         """The bytes held back until they show the encoding."""
         beginning, self._beginning = self._beginning or b"", None
-        declared = beginning.lstrip(
-            _SPACE
-        )  # XML forbids white space above its declaration, but editors leave it
+        # XML forbids white space above its declaration, but editors leave it.
+        declared = beginning.lstrip(_SPACE)
         beginning = declared if declared.startswith(b"<?xml") else beginning
         if encoding := encoding_of(beginning):
             self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")

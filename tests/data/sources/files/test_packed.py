@@ -14,7 +14,7 @@ import pytest
 
 from data.documents import Drop
 from data.sources import text
-from data.sources.files import rows
+from data.sources.files import packed, rows
 
 
 def texts(path):
@@ -122,6 +122,11 @@ def test_a_tar_named_as_packed_text_is_named(tmp_path):
 def test_line_ends_that_were_converted_twice_are_single(tmp_path, ending):
     (tmp_path / "a.txt").write_bytes(f"one{ending}{ending}two{ending}".encode())
     assert texts(tmp_path / "a.txt") == (["one\n\ntwo\n"], [])
+
+
+def test_line_ends_take_time_by_the_texts_length():
+    assert packed.with_line_feeds("\r" * 4_000_000 + "\n") == "\n"  # one by one, this would take half an hour
+    assert packed.with_line_feeds("\r" * 4_000_000 + "a\r\r\nb") == "\r" * 4_000_000 + "a\nb"
 
 
 def test_text_with_terminal_escapes_form_feeds_and_old_line_ends_is_kept(tmp_path):
