@@ -6,6 +6,7 @@ ends; a text without any is the user's own and is kept in full.
 """
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -57,6 +58,8 @@ _TITLE = re.compile(
     r"P(?:roject|ROJECT) G(?:utenberg|UTENBERG)"
     r"(?:['’][sS]\b|(?:\s+\w+)?\s+[eE]-?(?:[tT]ext|[bB]ook|TEXT|BOOK)\b)"
 )
+_MARGIN = 80  # most characters left of a title in its line
+_RELEASE_LINES = 2000  # a header has its date within this many characters
 _TITLE_MARGIN = re.compile(r"[\W_]*(?:(?:This\s+is\s+)?(?:The|the|THE)\s+)?")
 _RELEASED = re.compile(r"\[e-?(?:text|book)\s*#\s*\d|^release\s+date:", _FLAGS)
 _ABOUT_FILE = re.compile(r"project\s+gutenberg|\be-?texts?\b|small print", re.IGNORECASE)
@@ -143,31 +146,50 @@ def open_book(text: str) -> Book:
 
 def _begun_again(text: str) -> list[int]:
     """Where further books begin in a file of several: at first lines of headers below another book."""
+    titles = _titles(text)
+    if not any(titles):
+        return []
+    starts, small_prints, released = (_places(text, mark) for mark in (_START, _SMALL_PRINT_END, _RELEASED))
+    ends, names = _places(text, *_ENDS), _places(text, _FILE_NAME)
     begun: list[int] = []
     start = 0
-    for title in _TITLE.finditer(text):
-        place = text.rfind("\n", 0, title.start()) + 1
-        if place == start or _TITLE_MARGIN.fullmatch(text, place, title.start()) is None:
+    for place in titles:
+        if place == start:
             continue
-        if _heads_book(text, place) and _ends_book(text, start, place):
+        near = [_within(marks, place, place + HEAD // 3) for marks in (starts, small_prints)]
+        near.append(_within(released, place, place + _RELEASE_LINES))
+        first = min((mark[0] for mark in near if mark), default=place)
+        is_header = first > place and _within(ends, place, first) is None
+        mark = _within(starts, start, place) or _within(small_prints, start, place)
+        is_below_book = (mark is not None and place - mark[1] > _TWICE) or any(
+            _within(marks, start, place) for marks in (ends, names)
+        )
+        if is_header and is_below_book:
             begun.append(place)
             start = place
     return begun
 
 
-def _heads_book(text: str, place: int) -> bool:
-    """Whether the line at `place` begins a header."""
-    marks = [mark.search(text, place, place + HEAD // 3) for mark in (_START, _SMALL_PRINT_END)]
-    marks.append(_RELEASED.search(text, place, place + 2000))
-    first = min((mark.start() for mark in marks if mark), default=-1)
-    return not any(mark.search(text, place, first) for mark in _ENDS) if first >= 0 else False
+def _titles(text: str) -> list[int]:
+    """The lines that begin like a header's first."""
+    found = []
+    for title in _TITLE.finditer(text):
+        near = max(0, title.start() - _MARGIN)
+        place = text.rfind("\n", near, title.start()) + 1 or near  # the line's beginning, if that is near
+        if (place == 0 or text[place - 1] == "\n") and _TITLE_MARGIN.fullmatch(text, place, title.start()):
+            found.append(place)
+    return found
 
 
-def _ends_book(text: str, start: int, place: int) -> bool:
-    """Whether the text from `start` on has a book before `place`, so that what follows is another."""
-    mark = _START.search(text, start, place) or _SMALL_PRINT_END.search(text, start, place)
-    is_long = mark is not None and place - mark.end() > _TWICE
-    return is_long or any(mark.search(text, start, place) for mark in (*_ENDS, _FILE_NAME))
+def _places(text: str, *marks: re.Pattern) -> list[tuple[int, int]]:
+    """Where marks begin and end, in order."""
+    return sorted(found.span() for mark in marks for found in mark.finditer(text))
+
+
+def _within(places: list[tuple[int, int]], start: int, stop: int) -> tuple[int, int] | None:
+    """The first of the places that begins in the range."""
+    after = bisect_left(places, (start, 0))
+    return places[after] if after < len(places) and places[after][0] < stop else None
 
 
 def _open(text: str) -> Book:

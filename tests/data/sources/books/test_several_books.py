@@ -51,6 +51,18 @@ def test_a_mark_is_known_whatever_parts_its_words_and_surrounds_them(mark):
     assert open_book(text).text == BOOK
 
 
+@pytest.mark.parametrize(
+    "below", ["Release Date: May, 2001\n", "*** START OF THIS PROJECT GUTENBERG EBOOK X ***\n"]
+)
+def test_a_list_of_headers_takes_time_by_its_length(below):
+    entries = (
+        f"The Project Gutenberg EBook of X\n{below}" * 20_000
+    )  # each with all others, this would take hours
+    assert not open_book(entries).text.startswith("The Project")
+    on_one_line = f"{BODY}\n\n{'The Project Gutenberg EBook of X ' * 200_000}\n"
+    assert open_book(on_one_line).text == on_one_line
+
+
 def test_a_short_file_whose_last_paragraph_names_gutenberg_keeps_its_book():
     head = "The Project Gutenberg EBook of The Lake, by A. Author\n\nThis eBook is for the use of anyone.\n\n"
     text = open_book(f"{head}{BODY}\n\nSo closes a book that Project Gutenberg gives away\n\nfin\n").text
