@@ -20,7 +20,7 @@ SUFFIXES = tuple(kind + pack for kind in (".csv", ".tsv") for pack in ("", *rows
 _DELIMITERS = ",;\t|"  # the one that occurs most in the header; in a .tsv, a tab
 _HEADER = 1 << 16  # most bytes of the header
 _SAMPLE = 1 << 20  # bytes that show how a file writes quotation marks
-_SEPARATOR_LINE = re.compile(r"\s*sep=[^\w\s]?\s*")  # Excel's, above the header
+_SEPARATOR_LINE = re.compile(r"sep=[^\w\s]?")  # Excel's, above the header
 _BACKSLASHED = re.compile(
     r"""[^"\\,;\t\r\n]\\"[^",;\t\r\n]"""
 )  # in RFC 4180, no such text follows a quotation
@@ -45,15 +45,19 @@ def _names(path: Path, header: str) -> list[str]:
 
 def _header(path: Path) -> str:
     """The lines of the header: names in quotes may contain line ends."""
-    header = ""
+    header, n_read = "", 0
     with rows.open_plain(path) as raw:
         file = rows.in_utf8(raw)
-        while line := file.readline(_HEADER).decode("utf-8-sig", errors="replace"):
-            header = line if _SEPARATOR_LINE.fullmatch(header) else header + line
-            if header.count('"') % 2 == 0 and header.strip() and not _SEPARATOR_LINE.fullmatch(header):
-                return header
-            if len(header) >= _HEADER:
+        while n_read < _HEADER:
+            line = file.readline(_HEADER).decode("utf-8-sig", errors="replace")
+            if not line:
                 break
+            n_read += len(line)
+            if not header and (not line.strip() or _SEPARATOR_LINE.fullmatch(line.strip())):
+                continue
+            header += line
+            if header.count('"') % 2 == 0:
+                return header
     return header.lstrip("\r\n").partition("\n")[0] + "\n"  # a quote that is never closed is text
 
 
@@ -65,8 +69,8 @@ def delimited_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
         lines = _Lines(rows.in_utf8(raw))
         style = _separator(path, text) | _style(lines.sample(), _delimiter(path, text), len(header))
         found = csv.reader(lines, strict=True, **style)
-        while (above := next(found, None)) == [] or (above and _SEPARATOR_LINE.fullmatch(above[0])):
-            pass  # empty lines above the header
+        while (above := next(found, None)) is not None and _is_above_header(above):
+            pass
         number = 0
         while True:
             lines.taken.clear()
@@ -95,6 +99,12 @@ def delimited_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
             else:
                 yield number, dict(zip(header, row))
             number += 1
+
+
+def _is_above_header(row: list[str]) -> bool:
+    """Whether a row is an empty line, or Excel's about the separator."""
+    first = row[0].strip() if row else ""
+    return (len(row) < 2 and not first) or _SEPARATOR_LINE.fullmatch(first) is not None
 
 
 def _style(sample: str, delimiter: str, n_columns: int) -> dict[str, Any]:

@@ -252,7 +252,7 @@ def test_bytes_that_are_not_utf_8_are_named_with_the_mend(tmp_path):
 
 
 @pytest.mark.parametrize("sign", [",", ";", "|", "\t"])
-@pytest.mark.parametrize("above", ["", "sep=SIGN\n", "\nsep=SIGN\r\n"])
+@pytest.mark.parametrize("above", ["", "sep=SIGN\n", "\nsep=SIGN\r\n", " \n  \nsep=SIGN\n"])
 def test_a_csv_with_any_separator_is_read_also_below_excel_s_line_about_it(tmp_path, sign, above):
     content = above.replace("SIGN", sign) + f'id{sign}text\n1{sign}"one{sign} two"\n2{sign}three\n'
     (tmp_path / "x.csv").write_text(content)
