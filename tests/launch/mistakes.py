@@ -164,7 +164,7 @@ MISTAKES = {
     "train model=70b": "model=70b: no such choice; did you mean llama2-70b? model is one of:",
     "train model=llama-7b": "model=llama-7b: no such choice; did you mean 7b? model is one of:",
     "train model=7B": "model=7B: no such choice; did you mean 7b? model is one of:",
-    "train model=llama3": "model=llama3: no such choice; did you mean llama3-8b? model is one of:",
+    "train model=llama3": "model=llama3: no such choice; did you mean llama3-8b or llama3.2-1b? model is one",
     "train steps=1e3": "steps=1e3: expected an integer in digits: steps=1000",
     "train TRAIN xyzzy=1": "xyzzy: unknown key; no key has a similar name (--help lists all)",
     "export xyzzy=1": "xyzzy: unknown key; the choices are: weights, format, output, dtype,",
