@@ -66,9 +66,8 @@ class JsonModel:
         sizes = np.zeros(self.vocab_size, dtype=np.int64)
         for piece, i in self._vocabulary.items():
             if i in self._added:
-                shown = (
-                    piece.replace(SPACE, " ") if "Replace" in kinds else piece
-                )  # Gemma adds runs of spaces
+                # Gemma's runs of spaces are added tokens.
+                shown = piece.replace(SPACE, " ") if "Replace" in kinds else piece
                 sizes[i] = 0 if self._added[i].special else len(shown.encode())
             elif "ByteLevel" in kinds:
                 sizes[i] = len(piece)  # each character stands for a byte

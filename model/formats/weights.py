@@ -56,7 +56,8 @@ def untied(weights: Weights) -> Weights:
     def read(name: str) -> Tensor:
         return weights.read("tok_embeddings.weight" if name == "output.weight" else name)
 
-    return replace(weights, config=replace(weights.config, tie_word_embeddings=False), read=read)
+    config = replace(weights.config, tie_word_embeddings=False)
+    return replace(weights, config=config, read=read, step=None)  # a checkpoint lacks that matrix
 
 
 def tokenizer_beside(*folders: Path) -> Path | None:

@@ -9,6 +9,13 @@ from hypothesis import strategies as st
 
 from data.documents import Drop
 from data.sources.books import recipe as books
+from data.sources.books.gutenberg import open_book
+
+# A book of short paragraphs, and the marks around it.
+STORY = [f"Chapter {n} tells of the lake, and why its keeper left it {n} times." for n in range(1, 90)]
+LAKE = "\n\n".join(STORY)
+LAKE_HEAD = "Title: The Lake\n\n*** START OF THIS PROJECT GUTENBERG EBOOK THE LAKE ***\n\n\n"
+LAKE_FOOT = "\n\n\n*** END OF THIS PROJECT GUTENBERG EBOOK THE LAKE ***\n\nlicense\n"
 
 LICENSE = """Updated editions will replace the previous one.
 
@@ -127,3 +134,8 @@ def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> byt
         for name, content in members.items():
             archive.writestr(name, content)
     return out.getvalue()
+
+
+def lake_with(above: str = "", below: str = "", foot: str = LAKE_FOOT) -> str:
+    """What is left of the book with these paragraphs above and below it, within its marks."""
+    return open_book(LAKE_HEAD + above + LAKE + below + foot).text

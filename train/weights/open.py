@@ -215,7 +215,7 @@ def as_tied(weights: Weights, tied: bool) -> Weights:
     if weights.config.tie_word_embeddings == tied:
         return weights
     if not tied:
-        return replace(untied(weights), step=None)  # no checkpoint has the second
+        return untied(weights)
     if not torch.equal(weights.read("tok_embeddings.weight"), weights.read("output.weight")):
         raise RunError(
             f"{weights.path}: its output differs from its embedding; set model.tie_word_embeddings=false"

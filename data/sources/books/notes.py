@@ -7,73 +7,20 @@ other languages, or by names that no author of a printed book used. Doubtful one
 
 import re
 
+from data.sources.books.headings import BEGINS_NOTE, EDITORS_NOTE, HEADING, WEAK_HEADING
+
 CREDITS = 12  # maximum paragraphs of credits and notes above a book
 _CREDIT_LENGTH = 3000  # maximum characters of such a paragraph
 _SENTENCE = 160  # maximum characters of a sentence in a note's further paragraphs
 _LABEL = 40  # most characters of a heading in a colophon
 _CLOSING_LENGTH = 8000  # a makers' note begins within this many characters of the end
 
-_NOTE_WORDS = (
-    r"(?:transs?(?:c|k)ri[\w'’]*|transkry[\w'’]*|(?:(?:version|[eé]dition|edici[oó]n|edizione|edição|versión|versione)\s+)?[eé]l[ée]?[ck]?tr[oóôò]ni\w*(?:\s+\w+)?|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
-    r"|korrektur\w*|corre[ck]t(?:eu|o)r\w*|proofread\w*|e-?(?:text|book)\w*|afskriv\w*|avskriv\w*"
-    r"|wersji\s+elektronicznej)"
-)
-_MAKER = (
-    r"(?:(?:the|an?|e-?(?:text|book)|digital|pg|project\s+gutenberg)\s+){0,3}"
-    r"(?:transcriber|preparer|proof-?reader|scanner|digiti[sz]er|typist|e-?text|(?:e-?text|pg|project\s+gutenberg)\s+editor)"
-)
-_CHANGES = r"(?:corrections?|errata|emendations?|amendments?|alterations?|changes|typos)"
-_ENDS_LINE = r"(?![ \t]*\w)"  # a sentence would go on
-_HEADING = (
-    r"(?:transcriber['’]?s?['’]?\s+notes?(?:\s+and\s+\w{4,12}|\s+on\s+the\s+text)?"
-    r"|transcription\s+notes?(?:\s+and\s+\w{4,12})?|notes?\s+(?:by|of|from)\s+the\s+transcriber"
-    rf"|{_MAKER}(?:['’]s?|s['’])\s+(?:and\s+\w{{3,12}}['’]s\s+)?"
-    rf"(?:(?:end-?)?notes?|comments?|remarks?|postscript|appendix|addend(?:um|a)|{_CHANGES})"
-    rf"(?:(?:\s+(?:and|&|with|on|to|for|of)\s+|\s*(?:--|[:—–])\s*)(?:the\s+)?(?:list\s+of\s+)?"
-    rf"(?:{_CHANGES}|text|e-?text|e-?book)\b)?{_ENDS_LINE}"
-    rf"|(?:an?\s+)?notes?\s+(?:by|of|from)\s+{_MAKER}{_ENDS_LINE}"
-    r"|(?:an?\s+)?notes?\s+(?:on|to|about)\s+(?:this|the)\s+(?:e-?(?:text|book)|electronic\s+\w+|transcription)"
-    rf"{_ENDS_LINE}"
-    r"|typographical\s+(?:errors\s+corrected|corrections)(?:\s+in\s+(?:the\s+)?text)?"
-    rf"|(?:errors|typos|{_CHANGES})\s+(?:corrected|made|noted)\s+(?:in|to|by|against)\s+(?:(?:this|the)\s+)?"
-    rf"(?:e-?(?:text|book)|(?:printed\s+)?original|transcriber){_ENDS_LINE}"
-    rf"|list\s+of\s+{_CHANGES}\s+(?:made\s+)?(?:by|in)\s+(?:the\s+transcri\w+|this\s+e-?(?:text|book))"
-    rf"|(?:liste\s+der|im\s+text\s+vorgenommene)\s+(?:korrekturen|änderungen){_ENDS_LINE}"
-    r"|(?:remarques?\s+sur|au\s+sujet\s+de)\s+(?:la|cette)\s+(?:transcription|version\s+électronique)"
-    rf"{_ENDS_LINE}"
-    r"|σημεί\w+\s+(?:του\s+)?(?:μεταγρα|αντιγρα|επιμελητ)\w+|примечани[ея]\s+(?:к\s+электронно\w+|переписчик\w+)"
-    r"|(?:bemerkung|anmerkung|notiz|hinweis)(?:en|e)?\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
-    r"|notes?\s+au\s+lecteur\s+de\s+ce\s+(?:fichier|livre\s+(?:électronique|numérique))"
-    r"|notes?\s+(?:du|de|sur|au)\s+(?:la\s+|le\s+|l['’])?" + _NOTE_WORDS + r""
-    r"|(?:opmerking|aantekening|notitie|noot)(?:en|s)?\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
-    r"|not[aeo]j?s?\s+(?:del?|d[aeio]s?|al|sobre|sulla|a)\s+(?:la\s+|el\s+)?" + _NOTE_WORDS + r""
-    r"|(?:anmärkning|anmærkning|bemærkning|merknad)\w*\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
-    r"|not(?:er|ater|e)\s+(?:fra|af|från|av|till?)\s+(?:\w+\s+)?" + _NOTE_WORDS + r""
-    r"|pozn[aá]mk\w+\s+(?:\w+\s+){0,2}(?:p[rř]epis|elektron|digitaliz)\w*"
-    r"|uwag[ai]\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
-    r"|transkri\w+\s+(?:anmärkning|anmærkning|bemærkning|merknad|not|note)\w*"
-    r"|transkri\w+(?:anmärkning|anmærkning|bemærkning|merknad|note)\w*"
-    r"|huom\w+\s+(?:\w+\s+){0,2}(?:muokkaaj|transkri|digito|sähköi|e-?kirj)\w*"
-    r"|(?:muokkaaj|transkri|digito|oikoluk)\w*\s+(?:\w+\s+)?huom\w+"
-    r"|(?:\w+\s+){0,2}(?:átír|digitaliz|transzkri)\w*\s+megjegyz\w+"
-    r"|megjegyz\w+\s+(?:\w+\s+){0,3}(?:átír|digitaliz|transzkri|elektronikus)\w*"
-    r"|lista\s+d[eo]s?\s+erros\s+corrigidos|lijst\s+van\s+aangebrachte\s+correcties"
-    r"|liste\s+des\s+(?:corrections|modifications)\s+(?:effectuées|apportées))"
-)
-_BEGINS_NOTE = re.compile(rf"\W{{0,160}}+{_HEADING}", re.IGNORECASE)  # a box may be drawn around it
-# Headings that a book's own notes also have.
-_WEAK_HEADING = (
-    r"(?:nota\s+d[eo]\s+editor|(?:producer|redactor)['’]s\s+notes?|colo(?:ph|f)on"
-    r"|(?:(?:notes?|avis)\s+)?au\s+lecteur|note\s+to\s+the\s+reader"
-    r"|(?:julkaisijan\s+)?huomautu\w*|megjegyz\w+|javítás\w*|notering\w*|(?:note|nota|σημείωση|σημειώσεις):)"
-)
-_EDITORS_NOTE = re.compile(rf"\W{{0,160}}+{_WEAK_HEADING}(?!\w)", re.IGNORECASE)
-_WEAK_LINE = re.compile(rf"^[^\w\n]{{0,40}}+{_WEAK_HEADING}[^\w\n]{{0,40}}+$", re.IGNORECASE | re.MULTILINE)
-_BARE_NOTE = re.compile(rf"\W{{0,40}}+{_HEADING}\W{{0,40}}+", re.IGNORECASE)
-_NOTE_PARAGRAPH = re.compile(rf"(?<=\n\n)\W{{0,160}}+{_HEADING}\W{{0,3}}(?:[:.—\]]|--)", re.IGNORECASE)
+_WEAK_LINE = re.compile(rf"^[^\w\n]{{0,40}}+{WEAK_HEADING}[^\w\n]{{0,40}}+$", re.IGNORECASE | re.MULTILINE)
+_BARE_NOTE = re.compile(rf"\W{{0,40}}+{HEADING}\W{{0,40}}+", re.IGNORECASE)
+_NOTE_PARAGRAPH = re.compile(rf"(?<=\n\n)\W{{0,160}}+{HEADING}\W{{0,3}}(?:[:.—\]]|--)", re.IGNORECASE)
 # A heading may begin with one more word: Weitere Anmerkungen zur Transkription.
 _NOTE_LINE = re.compile(
-    rf"^[^\w\n]{{0,40}}+(?:[^\W\d_]{{3,12}}[ \t]+)?{_HEADING}[^\w\n]{{0,40}}+$", re.IGNORECASE | re.MULTILINE
+    rf"^[^\w\n]{{0,40}}+(?:[^\W\d_]{{3,12}}[ \t]+)?{HEADING}[^\w\n]{{0,40}}+$", re.IGNORECASE | re.MULTILINE
 )
 # Words in a note's further paragraphs: they treat the text as an object.
 _ABOUT_TEXT = re.compile(
@@ -154,20 +101,20 @@ _BRACKETED = re.compile(
     r"(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)"
 )
 _LONG_BRACKETED = re.compile(  # of several paragraphs
-    rf"(?<=\n\n)[ \t]*+\[{_HEADING}\W[^\[\]]{{10,3000}}\][ \t]*+(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)", re.IGNORECASE
+    rf"(?<=\n\n)[ \t]*+\[{HEADING}\W[^\[\]]{{10,3000}}\][ \t]*+(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)", re.IGNORECASE
 )
 _NOTE_AMONG_PARAGRAPHS = re.compile(
-    rf"(?<=\n\n)[ \t]*+[*_=]?{_HEADING}[*_=]?[ \t]?[:—]"
+    rf"(?<=\n\n)[ \t]*+[*_=]?{HEADING}[*_=]?[ \t]?[:—]"
     r"(?:[^\n]|\n(?![ \t]*\n)){20,1500}\n[ \t]*+(?=\n)\n*+",
     re.IGNORECASE,
 )
 _IN_PARENTHESES = re.compile(
-    rf"(?<=\n\n)[ \t]*+[({{<]\s*+{_HEADING}\W(?:[^\n]|\n(?![ \t]*\n)){{10,1500}}?[)}}>][ \t]*+"
+    rf"(?<=\n\n)[ \t]*+[({{<]\s*+{HEADING}\W(?:[^\n]|\n(?![ \t]*\n)){{10,1500}}?[)}}>][ \t]*+"
     r"(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)",
     re.IGNORECASE,
 )
 _ABOUT_ETEXT = re.compile(
-    rf"[\W_]{{0,3}}{_HEADING}"
+    rf"[\W_]{{0,3}}{HEADING}"
     r"|[\W_]{0,3}(?:transcriber|t\.?/?n\.?|(?:tr|trans|transcr|pg)\.?\s+note)\s*:"
     r"|.*?(?:\belectronic\s+(?:text|edition|version)|project\s+gutenberg"
     r"|\be-?(?:text|book)s?\b)",
@@ -236,8 +183,8 @@ def _without_first_credits(text: str) -> str:
         stop = PARAGRAPH_END.search(text)
         end = stop.start() if stop else len(text)
         paragraph = text[: min(end, _CREDIT_LENGTH)]
-        begins_note = _BEGINS_NOTE.match(paragraph) is not None or (
-            _EDITORS_NOTE.match(paragraph) is not None and _begins_about_text(paragraph, text[end:])
+        begins_note = BEGINS_NOTE.match(paragraph) is not None or (
+            EDITORS_NOTE.match(paragraph) is not None and _begins_about_text(paragraph, text[end:])
         )
         is_bracketed = paragraph.startswith("[") and (begins_note or _CREDIT.match(paragraph) is not None)
         if is_bracketed and "]" not in paragraph:

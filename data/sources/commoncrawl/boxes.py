@@ -7,7 +7,6 @@ so widgets are removed only if most of the page's text is outside them.
 """
 
 import re
-from collections.abc import Iterator
 from typing import cast
 
 from resiliparse.parse.html import NodeType
@@ -22,7 +21,7 @@ _CONTENT = "article, h1, main"
 _HEADINGS = "h1, h2, h3, h4, h5, h6"
 _LINK = re.compile(r"<a\s[^>]*+", re.IGNORECASE | re.ASCII)
 _UNSEEN = ("script", "style", "noscript", "template", "svg")
-_CONTAINED = (*_HEADINGS.split(", "), "ul", "ol", "dl", "table")  # with a table of contents, or a title
+_BEGINNINGS = (*_HEADINGS.split(", "), "ul", "ol", "dl", "table")  # of text: a title, a table of contents
 # The page's own ends are inside none of these:
 _SECTIONS = ("article", "main", "section", "blockquote", "details", "dialog", "fieldset", "figure", "td")
 _FIELDS = (
@@ -51,34 +50,31 @@ def remove_skip_links(body: ElementNode) -> None:
     """Remove the links within the page that come before any other text ("Skip to content")."""
     found: list[Node] = []
     signs: list[Node] = []  # between two links, such as |
-    for node in _first_nodes(body):
+    node = body.first_child
+    while node is not None:
+        is_entered = True
         if isinstance(node, ElementNode):
-            if node.tag in _CONTAINED:
+            if node.tag in _BEGINNINGS:
                 break
+            is_entered = node.tag not in _UNSEEN and not node.hasattr("hidden")
             if node.tag == "a" and _leads_within(node):
                 found += [*signs, node]
-                signs = []
+                signs, is_entered = [], False
         elif node.type == NodeType.TEXT:
             if any(map(str.isalnum, node.text_content or "")):
                 break
             signs += [node] if found else []
+        node = _following(node, body, is_entered)
     for node in found:
         cast(ElementNode, node.parent).remove_child(node)
 
 
-def _first_nodes(body: ElementNode) -> Iterator[Node]:
-    """The page's nodes in its order, without those inside unseen elements and links within the page."""
-    node = body.first_child
-    while node is not None:
-        yield node
-        below = node.first_child
-        if isinstance(node, ElementNode) and (
-            node.tag in _UNSEEN or node.hasattr("hidden") or (node.tag == "a" and _leads_within(node))
-        ):
-            below = None
-        while below is None and node is not None and node != body:
-            below, node = node.next_sibling, node.parent
-        node = below
+def _following(node: Node | None, body: ElementNode, is_entered: bool) -> Node | None:
+    """The next node in the page's order; one inside `node` only if that is entered."""
+    following = node.first_child if node is not None and is_entered else None
+    while following is None and node is not None and node != body:
+        following, node = node.next_sibling, node.parent
+    return following
 
 
 def _leads_within(link: ElementNode) -> bool:

@@ -36,11 +36,9 @@ _REFERENCE = re.compile(
 _ENDS_IN_HIGH = re.compile(rb"&#(?:" + _HIGH + rb");\Z")
 # The first half of a pair in six bytes, and as much of the second as may follow.
 _ENDS_IN_HALF = re.compile(rb"\xed[\xa0-\xaf](?:[\x80-\xbf](?:\xed(?:[\xb0-\xbf][\x80-\xbf]?)?)?)?\Z")
-_LONGEST = 100  # most bytes of two references
-
-
 # A surrogate pair, each half in three bytes (CESU-8), as Java and older databases write it.
 _PAIR = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
+_LONGEST = 100  # most bytes of two references
 
 
 def encoding_of(beginning: bytes) -> str:

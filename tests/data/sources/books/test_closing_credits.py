@@ -2,16 +2,7 @@
 
 import pytest
 
-from data.sources.books.gutenberg import open_book
-
-STORY = [f"Chapter {n} tells of the lake, and why its keeper left it {n} times." for n in range(1, 90)]
-BOOK = "\n\n".join(STORY)
-HEAD = "Title: The Lake\n\n*** START OF THE PROJECT GUTENBERG EBOOK THE LAKE ***\n\n\n"
-FOOT = "\n\n\n*** END OF THE PROJECT GUTENBERG EBOOK THE LAKE ***\n\nlicense\n"
-
-
-def book(above: str = "", below: str = "") -> str:
-    return open_book(HEAD + above + BOOK + below + FOOT).text
+from tests.support.books import LAKE, lake_with
 
 
 @pytest.mark.parametrize(
@@ -23,8 +14,8 @@ def book(above: str = "", below: str = "") -> str:
     ],
 )
 def test_a_note_ends_with_its_bracket_and_the_book_begins_below(note):
-    assert book(above=note + "\n\n\n") == BOOK
-    assert book(above=note + "\n\n") == BOOK
+    assert lake_with(above=note + "\n\n\n") == LAKE
+    assert lake_with(above=note + "\n\n") == LAKE
 
 
 @pytest.mark.parametrize(
@@ -42,8 +33,8 @@ def test_a_note_ends_with_its_bracket_and_the_book_begins_below(note):
     ],
 )
 def test_credits_below_a_book_are_removed(credits):
-    assert book(below=f"\n\n\n\n{credits}") == BOOK
-    assert book(above=f"{credits}\n\n\n") == BOOK
+    assert lake_with(below=f"\n\n\n\n{credits}") == LAKE
+    assert lake_with(above=f"{credits}\n\n\n") == LAKE
 
 
 @pytest.mark.parametrize(
@@ -57,7 +48,7 @@ def test_credits_below_a_book_are_removed(credits):
     ],
 )
 def test_the_last_words_of_a_book_are_kept(own):
-    assert book(below=f"\n\n\n{own}") == f"{BOOK}\n\n\n{own}"
+    assert lake_with(below=f"\n\n\n{own}") == f"{LAKE}\n\n\n{own}"
 
 
 @pytest.mark.parametrize(
@@ -70,12 +61,12 @@ def test_the_last_words_of_a_book_are_kept(own):
     ],
 )
 def test_a_note_above_a_book_about_its_text_is_removed(note):
-    assert book(above=f"{note}\n\n\n") == BOOK
+    assert lake_with(above=f"{note}\n\n\n") == LAKE
 
 
 @pytest.mark.parametrize("own", ["Note: the lake is mine.", "Nota: este romance foi escrito em 1870."])
 def test_the_author_s_own_note_above_a_book_is_kept(own):
-    assert book(above=f"{own}\n\n\n").startswith(own)
+    assert lake_with(above=f"{own}\n\n\n").startswith(own)
 
 
 @pytest.mark.parametrize(
@@ -87,4 +78,4 @@ def test_the_author_s_own_note_above_a_book_is_kept(own):
     ],
 )
 def test_a_note_below_a_book_under_its_heading_is_removed(note):
-    assert book(below=f"\n\n\n\n{note}") == BOOK
+    assert lake_with(below=f"\n\n\n\n{note}") == LAKE

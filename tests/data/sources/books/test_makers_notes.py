@@ -3,15 +3,7 @@
 import pytest
 
 from data.sources.books.gutenberg import open_book
-
-STORY = [f"Chapter {n} tells of the lake, and why its keeper left it {n} times." for n in range(1, 90)]
-BOOK = "\n\n".join(STORY)
-HEAD = "Title: The Lake\n\n*** START OF THIS PROJECT GUTENBERG EBOOK THE LAKE ***\n\n\n"
-FOOT = "\n\n\n*** END OF THIS PROJECT GUTENBERG EBOOK THE LAKE ***\n\nlicense\n"
-
-
-def book(above: str = "", below: str = "", foot: str = FOOT) -> str:
-    return open_book(HEAD + above + BOOK + below + foot).text
+from tests.support.books import LAKE, LAKE_FOOT, LAKE_HEAD, STORY, lake_with
 
 
 @pytest.mark.parametrize(
@@ -39,7 +31,7 @@ def book(above: str = "", below: str = "", foot: str = FOOT) -> str:
     ],
 )
 def test_a_note_above_a_book_of_short_paragraphs_is_removed_and_the_book_is_complete(note):
-    assert book(above=note) == BOOK
+    assert lake_with(above=note) == LAKE
 
 
 @pytest.mark.parametrize(
@@ -62,7 +54,7 @@ def test_a_note_above_a_book_of_short_paragraphs_is_removed_and_the_book_is_comp
     ],
 )
 def test_a_note_below_a_book_is_removed_with_its_rules(note):
-    assert book(below=f"\n\n{note}\n") == BOOK
+    assert lake_with(below=f"\n\n{note}\n") == LAKE
 
 
 @pytest.mark.parametrize(
@@ -71,13 +63,13 @@ def test_a_note_below_a_book_is_removed_with_its_rules(note):
 )
 def test_a_note_between_the_title_page_and_the_book_is_removed(note):
     title = "THE LAKE\n\nBY\n\nA. AUTHOR\n\n\n"
-    long = "\n\n".join([BOOK] * 4)
-    assert open_book(f"{HEAD}{title}{note}\n\n\n{long}{FOOT}").text == title + long
+    long = "\n\n".join([LAKE] * 4)
+    assert open_book(f"{LAKE_HEAD}{title}{note}\n\n\n{long}{LAKE_FOOT}").text == title + long
 
 
 def test_an_authors_own_words_to_the_reader_are_kept():
     words = "Au lecteur\n\nCe livre a été écrit au bord du lac, sans ordre ni plan.\n\n\n"
-    assert book(above=words) == words + BOOK
+    assert lake_with(above=words) == words + LAKE
 
 
 @pytest.mark.parametrize(
@@ -89,15 +81,15 @@ def test_an_authors_own_words_to_the_reader_are_kept():
 )
 def test_a_header_without_its_mark_is_removed_with_its_fields(fields):
     first = "The Project Gutenberg EBook of The Lake, by A. Author\n\n"
-    assert open_book(first + fields + BOOK).text == BOOK
-    assert open_book(first + BOOK + "\n\nTitle: Mine").text == BOOK + "\n\nTitle: Mine"
+    assert open_book(first + fields + LAKE).text == LAKE
+    assert open_book(first + LAKE + "\n\nTitle: Mine").text == LAKE + "\n\nTitle: Mine"
 
 
 def test_footnotes_on_either_side_of_a_note_are_kept_and_a_sentence_about_them_is_not():
     notes = "FOOTNOTES:\n\n[1] The lake lies in the north."
     about = "Transcriber's Notes:\n\nFootnotes were moved to the end of the book."
-    assert book(below=f"\n\n{notes}\n\n\n{about}\n") == f"{BOOK}\n\n{notes}"
-    assert book(below=f"\n\n{about}\n\n\n{notes}\n") == f"{BOOK}\n\n{notes}"
+    assert lake_with(below=f"\n\n{notes}\n\n\n{about}\n") == f"{LAKE}\n\n{notes}"
+    assert lake_with(below=f"\n\n{about}\n\n\n{notes}\n") == f"{LAKE}\n\n{notes}"
 
 
 @pytest.mark.parametrize(
@@ -112,17 +104,17 @@ def test_footnotes_on_either_side_of_a_note_are_kept_and_a_sentence_about_them_i
     ],
 )
 def test_the_last_line_is_removed_in_each_language(line):
-    assert book(foot=f"\n\n\n{line}\n") == book(foot=f"\n\n{line}{FOOT}") == BOOK
+    assert lake_with(foot=f"\n\n\n{line}\n") == lake_with(foot=f"\n\n{line}{LAKE_FOOT}") == LAKE
 
 
 def test_a_rule_below_a_book_without_a_note_and_an_editor_s_own_note_are_kept():
-    assert book(below="\n\n    *    *    *").endswith("*    *    *")
+    assert lake_with(below="\n\n    *    *    *").endswith("*    *    *")
     own = "Nota do editor: este romance foi escrito em Lisboa, em 1870.\n\n\n"
-    assert book(above=own).startswith("Nota do editor")
+    assert lake_with(above=own).startswith("Nota do editor")
 
 
 def test_the_end_of_a_small_print_alone_at_the_end_is_no_text():
-    assert book(foot="\n\n*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*\n") == BOOK
+    assert lake_with(foot="\n\n*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*\n") == LAKE
 
 
 NOTES = [  # in more languages, and under headings that a book's own notes have too
@@ -143,8 +135,8 @@ NOTES = [  # in more languages, and under headings that a book's own notes have 
 
 @pytest.mark.parametrize("note", NOTES)
 def test_a_note_in_any_of_these_languages_is_removed_above_and_below(note):
-    assert book(above=note + "\n\n\n\n\n") == BOOK
-    assert book(below="\n\n\n\n\n" + note) == BOOK
+    assert lake_with(above=note + "\n\n\n\n\n") == LAKE
+    assert lake_with(below="\n\n\n\n\n" + note) == LAKE
 
 
 @pytest.mark.parametrize(
@@ -157,8 +149,8 @@ def test_a_note_in_any_of_these_languages_is_removed_above_and_below(note):
     ],
 )
 def test_the_author_s_own_notes_are_kept(own):
-    assert own in book(below="\n\n\n" + own)
-    assert own in book(above=own + "\n\n\n")
+    assert own in lake_with(below="\n\n\n" + own)
+    assert own in lake_with(above=own + "\n\n\n")
 
 
 @pytest.mark.parametrize(
@@ -172,8 +164,8 @@ def test_the_author_s_own_notes_are_kept(own):
 )
 def test_a_notice_in_any_brackets_is_removed(notice):
     middle = "\n\n".join(STORY[:40]) + "\n\n" + notice + "\n\n" + "\n\n".join(STORY[40:])
-    assert open_book(HEAD + middle + FOOT).text == BOOK
-    assert "(the keeper's note)" in open_book(HEAD + BOOK + "\n\n(the keeper's note)" + FOOT).text
+    assert open_book(LAKE_HEAD + middle + LAKE_FOOT).text == LAKE
+    assert "(the keeper's note)" in open_book(LAKE_HEAD + LAKE + "\n\n(the keeper's note)" + LAKE_FOOT).text
 
 
 @pytest.mark.parametrize(
@@ -186,7 +178,7 @@ def test_a_notice_in_any_brackets_is_removed(notice):
     ],
 )
 def test_the_last_line_ends_the_book_in_more_languages(line):
-    assert book(below=f"\n\n\n{line}\n").strip() == BOOK
+    assert lake_with(below=f"\n\n\n{line}\n").strip() == LAKE
 
 
 @pytest.mark.parametrize(
@@ -200,11 +192,13 @@ def test_the_last_line_ends_the_book_in_more_languages(line):
     ],
 )
 def test_credits_in_more_languages_are_removed(credit):
-    assert book(above=credit + "\n\n\n\n") == BOOK
+    assert lake_with(above=credit + "\n\n\n\n") == LAKE
 
 
 def test_a_dated_line_below_a_note_may_be_the_books():
     above = "Nota de editor: Devido a erros tipográficos, a grafia foi mantida como no original.\n\n"
     title = "        Poesias (1857)\n\n"
-    assert book(above=above + title) == (title + BOOK).lstrip("\n")
-    assert book(below="\n\nErros de minha vida\n\nA lista deles é longa.").endswith("A lista deles é longa.")
+    assert lake_with(above=above + title) == (title + LAKE).lstrip("\n")
+    assert lake_with(below="\n\nErros de minha vida\n\nA lista deles é longa.").endswith(
+        "A lista deles é longa."
+    )

@@ -3,16 +3,7 @@
 import pytest
 
 from data.sources.books.gutenberg import open_book
-
-BOOK = "\n\n".join(
-    f"Chapter {n} tells of the lake, and why its keeper left it {n} times." for n in range(1, 90)
-)
-HEAD = "Title: The Lake\n\n*** START OF THIS PROJECT GUTENBERG EBOOK THE LAKE ***\n\n\n"
-FOOT = "\n\n\n*** END OF THIS PROJECT GUTENBERG EBOOK THE LAKE ***\n\nlicense\n"
-
-
-def book(above: str = "", below: str = "", foot: str = FOOT) -> str:
-    return open_book(HEAD + above + BOOK + below + foot).text
+from tests.support.books import LAKE, lake_with
 
 
 @pytest.mark.parametrize(
@@ -42,8 +33,8 @@ def book(above: str = "", below: str = "", foot: str = FOOT) -> str:
 )
 def test_a_note_under_any_of_these_headings_is_removed(heading):
     note = f"{heading}\n\n    Page 9: mil changed to mill\n\n    Page 12: lak changed to lake"
-    assert book(below=f"\n\n\n{note}") == BOOK
-    assert book(above=f"{heading}\n\nTwo misprints of the original were corrected.\n\n\n\n") == BOOK
+    assert lake_with(below=f"\n\n\n{note}") == LAKE
+    assert lake_with(above=f"{heading}\n\nTwo misprints of the original were corrected.\n\n\n\n") == LAKE
 
 
 @pytest.mark.parametrize(
@@ -63,8 +54,8 @@ def test_a_note_under_any_of_these_headings_is_removed(heading):
     ],
 )
 def test_an_author_s_part_under_a_like_heading_is_kept(own):
-    assert book(below=f"\n\n\n{own}") == f"{BOOK}\n\n\n{own}"
-    assert book(above=f"{own}\n\n\n") == f"{own}\n\n\n{BOOK}"
+    assert lake_with(below=f"\n\n\n{own}") == f"{LAKE}\n\n\n{own}"
+    assert lake_with(above=f"{own}\n\n\n") == f"{own}\n\n\n{LAKE}"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +68,7 @@ def test_an_author_s_part_under_a_like_heading_is_kept(own):
     ],
 )
 def test_a_colophon_about_the_electronic_text_is_removed(colophon):
-    assert book(below=f"\n\n\n\n{colophon}") == BOOK
+    assert lake_with(below=f"\n\n\n\n{colophon}") == LAKE
 
 
 @pytest.mark.parametrize(
@@ -100,14 +91,15 @@ def test_a_colophon_about_the_electronic_text_is_removed(colophon):
     ],
 )
 def test_rarer_credits_above_a_book_are_removed(credit):
-    assert book(above=credit + "\n\n\n") == BOOK
+    assert lake_with(above=credit + "\n\n\n") == LAKE
 
 
 def test_credits_below_a_picture_are_removed_and_the_picture_is_kept():
     picture = "[Illustration: the lake at dawn]\n\n"
-    assert book(above=picture + "Produced by A. Volunteer\n\n\n") == picture + BOOK
+    assert lake_with(above=picture + "Produced by A. Volunteer\n\n\n") == picture + LAKE
     assert (
-        book(above=picture + "THE LAKE\n\nby A. Author\n\n") == f"{picture}THE LAKE\n\nby A. Author\n\n{BOOK}"
+        lake_with(above=picture + "THE LAKE\n\nby A. Author\n\n")
+        == f"{picture}THE LAKE\n\nby A. Author\n\n{LAKE}"
     )
 
 
@@ -122,7 +114,7 @@ def test_credits_below_a_picture_are_removed_and_the_picture_is_kept():
     ],
 )
 def test_a_license_without_its_end_mark_is_removed(below):
-    assert book(foot=f"\n\n\n{below}") == BOOK
+    assert lake_with(foot=f"\n\n\n{below}") == LAKE
 
 
 @pytest.mark.parametrize(
@@ -135,7 +127,7 @@ def test_a_license_without_its_end_mark_is_removed(below):
     ],
 )
 def test_a_sentence_like_a_license_s_ends_no_book_of_your_own(line):
-    mine = f"{BOOK}\n\n{line}\n\n{BOOK}\n"
+    mine = f"{LAKE}\n\n{line}\n\n{LAKE}\n"
     assert open_book(mine).text == mine
 
 
@@ -149,11 +141,11 @@ def test_a_french_book_of_canada_has_its_header_and_last_line_removed():
         "Ce livre électronique a été créé par: X et Y\n\n\n"
     )
     for last in ("[Fin de Le lac, par A. Auteur]", "[Fin du _lac_]"):
-        found = open_book(f"{head}{BOOK}\n\n\n{last}\n")
-        assert found.text == BOOK and found.is_canadian
+        found = open_book(f"{head}{LAKE}\n\n\n{last}\n")
+        assert found.text == LAKE and found.is_canadian
     assert (
-        open_book(f"{head}{BOOK}\n\n[Fin de la page.]\n\n{BOOK}").text
-        == f"{BOOK}\n\n[Fin de la page.]\n\n{BOOK}"
+        open_book(f"{head}{LAKE}\n\n[Fin de la page.]\n\n{LAKE}").text
+        == f"{LAKE}\n\n[Fin de la page.]\n\n{LAKE}"
     )
 
 
@@ -165,7 +157,7 @@ def test_australia_s_banner_is_removed_with_its_lines_about_the_site():
     )
     for last in ("", "\n\n\nThis site is full of FREE ebooks - Project Gutenberg Australia\n"):
         assert open_book(head + "A short tale of the lake. " * 9 + last).text.startswith("A short tale")
-        assert open_book(head + BOOK + last).text == BOOK
+        assert open_book(head + LAKE + last).text == LAKE
 
 
 MOVED = """Project Gutenberg Etexts are usually created from multiple editions.
@@ -193,7 +185,7 @@ NAMED = "The Project Gutenberg Etext of The Lake, by A. Author\n***This file sho
     "last", ["", "End of The Project Gutenberg Etext of The Lake, by A. Author\n\n", NAMED]
 )
 @pytest.mark.parametrize("above", ["", NAMED, NAMED + "This etext was produced by A. Volunteer.\n\n"])
-@pytest.mark.parametrize("text", [BOOK, "\n\n".join([BOOK] * 9), BOOK[:3000]])
+@pytest.mark.parametrize("text", [LAKE, "\n\n".join([LAKE] * 9), LAKE[:3000]])
 def test_a_header_without_a_mark_whose_small_print_moved_to_the_end_is_removed_with_it(text, above, last):
     head = (
         "The Project Gutenberg Etext of The Lake, by A. Author\n#2 in our series by A. Author\n\n"
@@ -212,16 +204,16 @@ def test_a_director_s_notes_with_verses_are_removed_up_to_his_signature():
         "   Keep. Alas\n\n***\n\nLetters were short.\n\nThey used others.\n\n(and more)\n\n"
         "M. Name\nProject Gutenberg\nExecutive Director\n\n\n***\n\n\n"
     )
-    assert book(above=notes) == BOOK
+    assert lake_with(above=notes) == LAKE
     own = notes.partition("Project Gutenberg\n")[0].partition("\n\n\n")[2] + "\n\n"
-    assert book(above=own) == own + BOOK
+    assert lake_with(above=own) == own + LAKE
 
 
 @pytest.mark.parametrize("n_lines", [1, 4, 8])
 def test_a_mark_whose_title_has_many_lines_is_removed_whole(n_lines):
     title = "THE LAKE" + "\nAND MANY OTHER WATERS" * n_lines
     marks = [f"*** {word} OF THE PROJECT GUTENBERG EBOOK {title} ***" for word in ("START", "END")]
-    assert open_book(f"Title: The Lake\n\n{marks[0]}\n\n\n{BOOK}\n\n\n{marks[1]}\n\nx\n").text == BOOK
+    assert open_book(f"Title: The Lake\n\n{marks[0]}\n\n\n{LAKE}\n\n\n{marks[1]}\n\nx\n").text == LAKE
 
 
 @pytest.mark.parametrize(
@@ -237,12 +229,12 @@ def test_a_mark_whose_title_has_many_lines_is_removed_whole(n_lines):
     ],
 )
 def test_a_notice_between_paragraphs_is_removed_however_it_is_marked(notice):
-    long = [BOOK] * 4
-    assert book(above=BOOK + "\n\n" + notice + "\n\n", below="\n\n".join(["", *long])) == "\n\n".join(
-        [BOOK, BOOK, *long]
+    long = [LAKE] * 4
+    assert lake_with(above=LAKE + "\n\n" + notice + "\n\n", below="\n\n".join(["", *long])) == "\n\n".join(
+        [LAKE, LAKE, *long]
     )
 
 
 @pytest.mark.parametrize("own", ["[sic]", "[T.N.T.]", "[The note: torn [sic] by him]", "[Tr. note, he said]"])
 def test_a_book_s_own_brackets_are_kept(own):
-    assert book(above=f"{BOOK}\n\n{own}\n\n") == f"{BOOK}\n\n{own}\n\n{BOOK}"
+    assert lake_with(above=f"{LAKE}\n\n{own}\n\n") == f"{LAKE}\n\n{own}\n\n{LAKE}"

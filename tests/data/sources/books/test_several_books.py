@@ -3,11 +3,7 @@
 import pytest
 
 from data.sources.books.gutenberg import open_book
-from tests.support.books import BODY, FOOTERS, HEADERS, gutenberg_file
-
-BOOK = "\n\n".join(
-    f"Chapter {n} tells of the lake, and why its keeper left it {n} times." for n in range(1, 90)
-)
+from tests.support.books import BODY, FOOTERS, HEADERS, LAKE, gutenberg_file
 
 
 @pytest.mark.parametrize("header", HEADERS)
@@ -29,7 +25,7 @@ def test_a_book_without_an_end_ends_where_the_next_header_begins():
 
 def test_sentences_about_gutenberg_s_files_begin_no_book():
     own = "Project Gutenberg's first ebook was typed in 1971.\n\nTitle: none.\n\n"
-    book = BOOK + "\n\n" + own + BOOK
+    book = LAKE + "\n\n" + own + LAKE
     assert open_book(gutenberg_file(book)).text == book
 
 
@@ -47,8 +43,8 @@ MARKS = [
 @pytest.mark.parametrize("mark", MARKS)
 def test_a_mark_is_known_whatever_parts_its_words_and_surrounds_them(mark):
     head = "The Project Gutenberg EBook of The Lake, by A. Author\n\nTitle: The Lake\n\n"
-    text = f"{head}{mark.format('START')}\n\n\n{BOOK}\n\n\n{mark.format('END')}\n\nlicense\n"
-    assert open_book(text).text == BOOK
+    text = f"{head}{mark.format('START')}\n\n\n{LAKE}\n\n\n{mark.format('END')}\n\nlicense\n"
+    assert open_book(text).text == LAKE
 
 
 @pytest.mark.parametrize(
