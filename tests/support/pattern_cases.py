@@ -33,7 +33,6 @@ MADE_WHILE_RUNNING = {
     "data.sources.arxiv.latex.marks",
     "data.sources.arxiv.latex.syntax",
     "data.sources.arxiv.loops",
-    "data.sources.books.gutenberg",
     "data.sources.github.quality",
     "data.sources.files.normal_form",
     "data.sources.wikipedia.opaque",

@@ -3,7 +3,7 @@
 import pytest
 
 from data.documents import Document, Record
-from data.sources.books import gutenberg
+from data.sources.books import gutenberg, header
 from data.sources.books import recipe as books
 from tests.support.books import BODY, FIRST_LINE, SMALL_PRINT, gutenberg_file
 from tests.support.cpu_time import takes_over
@@ -142,8 +142,8 @@ def test_the_edition_is_what_the_header_declares(header, declared):
 def test_headers_cost_no_more_than_their_length(unit):
     def read(text: str) -> None:
         gutenberg.open_book(text)
-        gutenberg._FIRST_LINE.search(text)
-        gutenberg._TITLE_LINE.match(text)
+        header._FIRST_LINE.search(text)
+        header._TITLE_LINE.match(text)
 
     small, large = (
         "Project Gutenberg's Voyage, by A\n\n" + unit * (length // len(unit)) for length in (50_000, 200_000)
