@@ -39,65 +39,87 @@ PLACES = {"local": local, "slurm": slurm, "kubernetes": k8s}
 
 
 def run(argv: list[str]) -> None:
-    if argv[:1] in (["status"], ["stop"]):
-        return ask(argv[0], argv[1:])
-    if argv[:1] and argv[0] in SPREAD:
-        return spread(argv[0], argv[1:])
-    measures = argv[:1] == [MEASURE]
-    if argv and not measures and "=" not in argv[0] and not argv[0].startswith("-"):
+    word = argv[0] if argv else ""
+    if word in ("status", "stop"):
+        return ask(word, argv[1:])
+    if word in SPREAD:
+        return spread(word, argv[1:])
+    measures = word == MEASURE
+    if word and not measures and "=" not in word and not word.startswith("-"):
         words = ", ".join((MEASURE, "status", "stop", *SPREAD))
         raise ConfigError(
-            f"{argv[0]!r}: expected key=value, or one of {words} before the keys; leave it out to train, "
+            f"{word!r}: expected key=value, or one of {words} before the keys; leave it out to train, "
             "and run other verbs without `launch`"
         )
     mine, arguments = split(argv[measures:])
     config = load("launch", LaunchConfig, mine)
     train = check(config, arguments)
-    for word, kinds in without_effect(mine, config.cluster.name).items():
-        said = f"relama: warning: {word} has no effect with cluster={config.cluster.name}, only with {kinds}"
-        print(said, file=sys.stderr)
+    for name, kinds in without_effect(mine, config.cluster.name).items():
+        warn(f"warning: {name} has no effect with cluster={config.cluster.name}, only with {kinds}")
     path = run_path(train.run)
-    lineage = None if measures else Lineage.read(path)
-    if lineage:
-        said = f"relama: {path} continues from {lineage.parent} after step {lineage.step}"
-        print(said, file=sys.stderr)
-    pods = config.max_nodes if config.cluster.name == "kubernetes" and not measures else 1
-    has_volumes = bool(config.cluster.volumes) or config.cluster.format == "trainjob"  # its runtime's
-    if pods > 1 and not has_volumes and not train.checkpoint.remote:
-        print(
-            f"relama: warning: without cluster.volumes=CLAIM:/path the {pods} pods share no folder; put run= "
-            "in one, or set checkpoint.remote=URL",
-            file=sys.stderr,
-        )
-    if measures:  # on the run's machines, with its number of processes
-        config, arguments = replace(config, max_restarts=0), [MEASURE, *arguments]
+    if (
+        measures
+    ):  # on the run's machines, with its number of processes; it makes no run, and reports what is missing
+        config, arguments, lineage = replace(config, max_restarts=0), [MEASURE, *arguments], None
+    else:
+        lineage = Lineage.read(path)
+        introduce(config, train, path, lineage)
     if config.dry_run:
-        print(text(config, path, arguments, argv), end="")
-        return None
-    if not measures:  # a check makes no run
-        refuse_step(train.run)
-        refuse_foreign(path)
-    # A run makes the sample itself; Kubernetes' volume is not here; a check reports what is missing.
-    if train.data.name != "sample" and config.cluster.name != "kubernetes" and not measures:
-        weights = train.timeline.needed(train.corpora, lineage.step if lineage else 0)
-        find_stores(train.corpora, replace(train.data, weights=weights, sources=None))
-    if lineage and config.cluster.name != "kubernetes" and not complete_steps(path / "checkpoints"):
-        lineage.checkpoint()  # the checkpoint that it begins with must exist
+        return print(text(config, path, arguments, argv), end="")
+    if not measures:
+        refuse_what_would_fail(config, train, path, lineage)
     if config.cluster.name == "local":
         return local.start(config, path, arguments, argv)
+    submit(config, path, arguments, argv)
+
+
+def introduce(config: LaunchConfig, train: TrainConfig, path: Path, lineage: Lineage | None) -> None:
+    """Say what the run continues from, and that the pods of a job share no folder."""
+    if lineage:
+        warn(f"{path} continues from {lineage.parent} after step {lineage.step}")
+    has_volumes = bool(config.cluster.volumes) or config.cluster.format == "trainjob"  # its runtime's
+    are_apart = config.cluster.name == "kubernetes" and config.max_nodes > 1 and not has_volumes
+    if are_apart and not train.checkpoint.remote:
+        warn(
+            f"warning: without cluster.volumes=CLAIM:/path the {config.max_nodes} pods share no folder; "
+            "put run= in one, or set checkpoint.remote=URL"
+        )
+
+
+def refuse_what_would_fail(
+    config: LaunchConfig, train: TrainConfig, path: Path, lineage: Lineage | None
+) -> None:
+    """Raise RunError or DataError for what the job would be refused for once it starts."""
+    refuse_step(train.run)
+    refuse_foreign(path)
+    if config.cluster.name == "kubernetes":  # its volume is not here
+        return
+    if train.data.name != "sample":  # which a run makes itself
+        weights = train.timeline.needed(train.corpora, lineage.step if lineage else 0)
+        find_stores(train.corpora, replace(train.data, weights=weights, sources=None))
+    if lineage and not complete_steps(path / "checkpoints"):
+        lineage.checkpoint()  # the checkpoint that it begins with must exist
+
+
+def submit(config: LaunchConfig, path: Path, arguments: list[str], typed: list[str]) -> None:
+    """Hand the job to Slurm or Kubernetes; with `wait`, return when it, or the run's own job, has ended."""
     place = k8s if config.cluster.name == "kubernetes" else slurm
     job = queued(path, config.cluster.name) if config.wait else None
     if job:
         print(f"relama: waiting for job {job.id}, launched at {job.at}; log: {job.log}")
     elif config.cluster.name == "kubernetes":
-        job = k8s.submit(config, path, arguments, argv)
+        job = k8s.submit(config, path, arguments, typed)
         print(f"relama: Kubernetes {job.id} created; log: {job.log}")
     else:
-        job = slurm.submit(config, path, arguments, argv)
+        job = slurm.submit(config, path, arguments, typed)
         print(f"relama: Slurm job {job.id} submitted ({job_folder(path) / 'job.sh'}); log: {job.log}")
     if config.wait:
         return wait(path, job, place.is_queued)
     print(f"Next:\n  relama launch status {word_for(path)}\n  relama launch stop {word_for(path)}")
+
+
+def warn(sentence: str) -> None:
+    print(f"relama: {sentence}", file=sys.stderr)
 
 
 def queued(path: Path, cluster: str) -> Job | None:
@@ -116,7 +138,7 @@ def wait(path: Path, job: Job, is_queued: Callable[[Job], bool]) -> None:
             silent = False
         except ConfigError as error:  # the job continues while its cluster's controller restarts
             if not silent:
-                print(f"relama: {error}; still waiting", file=sys.stderr)
+                warn(f"{error}; still waiting")
             silent = True
         time.sleep(POLL)
     if job.cluster == "kubernetes":  # its volume is not here
@@ -177,10 +199,9 @@ def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
             within = f"nodes={config.nodes}, on {plural(nodes, 'node')}: " if config.is_elastic else ""
             raise RunError(f"{within}{error}") from None
         if layout.world_size < processes and nodes in ends:
-            print(
-                f"relama: {layout.world_size} of {plural(processes, 'process', 'processes')} on "
-                f"{plural(nodes, 'node')} will work",
-                file=sys.stderr,
+            warn(
+                f"{layout.world_size} of {plural(processes, 'process', 'processes')} on "
+                f"{plural(nodes, 'node')} will work"
             )
     return train
 

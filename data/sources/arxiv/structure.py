@@ -8,8 +8,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from data.sources.arxiv import drawings
-from data.sources.arxiv.latex.syntax import BRACED, Arguments
+from data.sources.arxiv import drawings, references
+from data.sources.arxiv.latex.syntax import Arguments
 
 _STRUCTURE = re.compile(
     r"\\(?=section|sub|newsec|chapter|pa|be|head|make|en|doc|bi|bf|by|Refs|text[bsr]|sc|[lL]arge|center|left|und|nob|print|put"
@@ -41,33 +41,6 @@ _AROUND = re.compile(
     r"|(?:mathematics )?subject class)",
     re.IGNORECASE,
 )
-_REFERENCES = re.compile(
-    r"\s*+\{\s*+(?:(?!\\(?:ref|bib)name)(?:\\[A-Za-z]++\s*+|\{))*+(?:\\(?:ref|bib)name"
-    r"|(?:list of |cited |selected )?references(?: (?:and|\\&) (?:foot)?notes)?"
-    r"|(?:foot)?notes and references|bibliography|works cited|literature cited|cited literature"
-    r"|r(?:é|e|\\'\{?e\}?)f(?:é|e|\\'\{?e\}?)rences(?: bibliographiques)?|bibliographie|literaturverzeichnis"
-    r"|referencias(?: bibliogr[áa]ficas)?|bibliograf(?:[íi]a|\\'\{?\\?i ?\}?a)|riferimenti bibliografici"
-    r"|refer[êe]ncias(?: bibliogr[áa]ficas)?|refer[èe]ncies"
-    r"|список (?:використаної )?(?:литературы|літератури)"
-    r"|bibliografie|referenties|referenser|litteraturf[öo]rteckning|k(?:ä|\\\"\{?a\}?)llor|l[äa]hteet|viitteet"
-    r"|irodalomjegyz[ée]k|kaynak(?:lar|ça|\\c\{?c\}?a)|βιβλιογραφία|αναφορές|t[àa]i li[ệe]u tham kh[ảa]o"
-    r"|参考文献|參考文獻|참고 ?문헌"
-    r"|(?P<literature>literature?|literatura|litteratur|литература|література|reference(?:s cited)?))"
-    r"[\s:.]*+\}",
-    re.IGNORECASE,
-)
-_BIBLIOGRAPHY = re.compile(r"\\bibitem|\{thebibliography\}")
-# Where a reference section ends: with its environment or command, or before these.
-_REFERENCES_END = re.compile(
-    r"(?P<after>\\end\s*\{thebibliography\}|\\bibliography\s*\{[^{}]*\}|\\printbibliography(?:\[[^\]]{0,1000}\])?"
-    r"|\\input\s*(?:\{[^{}]*\.bbl\}|[^\s{}\\]{1,100}\.bbl\b))|\\(?:(?:sub)*section|chapter|part|appendix|clearpage|newpage|pagebreak|figcaption"
-    r"|end\s*\{document\}|begin\s*\{(?:figure|table|deluxetable|appendix))"
-)
-_BEFORE_BOLD = re.compile(r"[\s{}]*+(?:\\[A-Za-z]++(?:\{(?:center|flushleft)\})?[\s{}]*+){0,4}+")
-_OPEN_BEFORE = re.compile(r"\\begin\{(?:center|flushleft)\}\s*\Z")
-_ENTRY = re.compile(
-    r"\\bibitem|\{thebibliography\}|\[\d+\]|\\item|^[^\S\n]*+\d+\.|\b(?:18|19|20)\d\d\b", re.MULTILINE
-)
 _LINK = re.compile(r"\\hypertarget\{[^{}]*\}\{\s*\Z")
 _BEGIN = re.compile(r"\\begin\s*+\{document\}")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
@@ -75,128 +48,108 @@ _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 
 def body(text: str, opaque: list[tuple[int, int]]) -> str:
     """From the first heading to the end of the document, without the bibliography."""
-    starts = [start for start, _ in opaque]
-
-    def is_opaque(position: int) -> bool:
-        place = bisect_right(starts, position) - 1
-        return place >= 0 and position < opaque[place][1]
-
-    begins = _BEGIN.finditer(text) if "{document}" in text else ()
-    begin = next((mark.end() for mark in begins if not is_opaque(mark.start())), 0)
-    titled = position = begin
-    inner = 0  # open documents that the paper shows as examples
-    headings: list[re.Match] = []
-    removed: list[tuple[int, int]] = []
-    end, read = len(text), Arguments()
-    is_harvmac = "\\newsec" in text or "\\listrefs" in text
-    while mark := _STRUCTURE.search(text, position):
-        position = mark.end()
-        if is_opaque(mark.start()):
-            continue
-        if mark["section"]:
-            references_end = _section_of_references(text, position)
-            if references_end is not None:
-                position = references_end
-                removed.append((_opening(text, mark.start()), position))
-            elif not _AROUND.match(text, position):
-                headings.append(mark)
-        elif mark["cited"]:
-            text_end = read.group_end(text, position) if is_harvmac else -1
-            if text_end > 0:
-                removed.append((mark.start(), mark.start("name")))
-                removed.append((mark.end("name") if mark["cited"] == "ref" else mark.start("name"), text_end))
-                position = text_end
-        elif mark["item"] or mark["bold"]:
-            span = _loose_references(text, mark)
-            if span is not None:
-                position = span[1]
-                removed.append(span)
-        elif "document" in (mark["begin"], mark["ams"]):
-            if mark["begin"]:
-                inner += 1
-            elif begin == 0:
-                begin = titled = position
-                headings, removed = [], []
-        elif mark["begin"] or mark["ams"] == "Refs":
-            close = "\\endRefs" if mark["ams"] else f"\\end{{{text[mark.start('begin') : position]}"
-            stop = text.find(close, position)
-            position = stop + len(close) if stop >= 0 else _document_end(text, position)
-            removed.append((mark.start(), position))
-        elif mark["bib"] or mark["bbl"]:
-            position = _argument_end(mark["bib"] or "", text, position)
-            removed.append((mark.start(), position))
-        elif mark["end"] == "abstract":  # its paragraphs may have headings
-            headings = [heading for heading in headings if not heading["section"].startswith(("sub", "par"))]
-        elif mark["maketitle"] or mark["end"] == "frontmatter":
-            titled = position
-        elif mark["end"] or mark["ams"] or not begin:
-            end = mark.start()
-            if not inner or not mark["end"]:
-                break
-            inner -= 1
-    if drawn := [span for span in drawings.spans(text) if not is_opaque(span[0])]:
+    outline = _Outline(text, opaque)
+    removed = outline.removed
+    if drawn := [span for span in drawings.spans(text) if not outline.is_opaque(span[0])]:
         removed = sorted(removed + drawn)
-    start = min(_opening(text, headings[0].start()) if headings else max(begin, titled), end)
+    start = min(outline.start(), outline.end)
     pieces = []
     for first, last in removed:
-        if start <= first < end:
+        if start <= first < outline.end:
             pieces.append((start, first))
-            start = min(last, end)
-    pieces.append((start, end))
+            start = min(last, outline.end)
+    pieces.append((start, outline.end))
     body = "".join(_tidied(text, pieces, opaque)).strip("\n").rstrip()
     return body + "\n" if body else ""
+
+
+class _Outline:
+    """What one reading of a paper finds: its headings, its end, and the references to remove."""
+
+    def __init__(self, text: str, opaque: list[tuple[int, int]]) -> None:
+        self.text, self.opaque = text, opaque
+        self.opaque_starts = [start for start, _ in opaque]
+        begins = _BEGIN.finditer(text) if "{document}" in text else ()
+        self.begin = next((mark.end() for mark in begins if not self.is_opaque(mark.start())), 0)
+        self.titled = self.position = self.begin
+        self.end = len(text)
+        self.has_ended = False
+        self.inner = 0  # open documents that the paper shows as examples
+        self.headings: list[re.Match] = []
+        self.removed: list[tuple[int, int]] = []
+        self.read = Arguments()
+        self.is_harvmac = "\\newsec" in text or "\\listrefs" in text
+        while not self.has_ended and (mark := _STRUCTURE.search(text, self.position)):
+            self.position = mark.end()
+            if not self.is_opaque(mark.start()):
+                self._pass(mark)
+
+    def is_opaque(self, position: int) -> bool:
+        place = bisect_right(self.opaque_starts, position) - 1
+        return place >= 0 and position < self.opaque[place][1]
+
+    def start(self) -> int:
+        """Where the text begins: at its first heading, or else below the title."""
+        return (
+            _opening(self.text, self.headings[0].start()) if self.headings else max(self.begin, self.titled)
+        )
+
+    def _pass(self, mark: re.Match) -> None:
+        kind = mark.lastgroup or ""
+        match kind, mark[kind]:
+            case "section", _:
+                self._pass_heading(mark)
+            case "name", _:
+                self._pass_cited(mark)
+            case "item" | "bold", _:
+                if span := references.unheaded(self.text, mark):
+                    self._remove(*span)
+            case "begin", "document":
+                self.inner += 1
+            case "ams", "document":
+                if self.begin == 0:
+                    self.begin = self.titled = self.position
+                    self.headings, self.removed = [], []
+            case ("begin", _) | ("ams", "Refs"):
+                self._remove(mark.start(), references.environment_end(self.text, mark))
+            case "bib" | "bbl", _:
+                self._remove(
+                    mark.start(), references.argument_end(mark["bib"] or "", self.text, self.position)
+                )
+            case "end", "abstract":  # its paragraphs may have headings
+                self.headings = [
+                    each for each in self.headings if not each["section"].startswith(("sub", "par"))
+                ]
+            case ("maketitle", _) | ("end", "frontmatter"):
+                self.titled = self.position
+            case _ if kind != "plainend" or not self.begin:
+                self.end = mark.start()
+                self.has_ended = not self.inner or kind != "end"
+                self.inner -= 1
+
+    def _pass_heading(self, mark: re.Match) -> None:
+        end = references.section_end(self.text, self.position)
+        if end is not None:
+            self._remove(_opening(self.text, mark.start()), end)
+        elif not _AROUND.match(self.text, self.position):
+            self.headings.append(mark)
+
+    def _pass_cited(self, mark: re.Match) -> None:
+        r"""Of harvmac's `\ref\name{entry}`, only a citation of the name stays."""
+        end = self.read.group_end(self.text, self.position) if self.is_harvmac else -1
+        if end > 0:
+            self.removed.append((mark.start(), mark.start("name")))
+            self._remove(mark.end("name") if mark["cited"] == "ref" else mark.start("name"), end)
+
+    def _remove(self, start: int, end: int) -> None:
+        self.removed.append((start, end))
+        self.position = end
 
 
 def _opening(text: str, heading: int) -> int:
     r"""Where a heading begins, with the \hypertarget{name}{…} that pandoc puts around it."""
     link = _LINK.search(text, max(0, heading - 200), heading)
     return link.start() if link else heading
-
-
-def _section_of_references(text: str, position: int) -> int | None:
-    """Where the reference section that starts here ends; None if the section is, say, a literature review."""
-    heading = _REFERENCES.match(text, position)
-    if heading is None:
-        return None
-    end = _REFERENCES_END.search(text, heading.end())
-    if end is None:
-        return len(text)
-    if end["after"]:
-        return end.end()
-    is_last = end.group().startswith("\\end")
-    listed = _ENTRY if is_last else _BIBLIOGRAPHY
-    if heading["literature"] and not listed.search(text, position, end.start()):
-        return None
-    return end.start()
-
-
-def _loose_references(text: str, mark: re.Match) -> tuple[int, int] | None:
-    r"""References without a section: a bold heading above entries, or \bibitem outside a list."""
-    line = text.rfind("\n", max(0, mark.start() - 200), mark.start()) + 1
-    if mark["bold"]:
-        entries = text[mark.end() : mark.end() + 600]
-        if not _BEFORE_BOLD.fullmatch(text, line, mark.start()) or not _ENTRY.search(entries):
-            return None
-    end = _REFERENCES_END.search(text, mark.end())
-    stop = len(text) if end is None else end.end() if end["after"] else end.start()
-    if not mark["bold"]:
-        return mark.start(), stop
-    around = _OPEN_BEFORE.search(text, max(0, line - 40), line)
-    return (around.start() if around else line), stop
-
-
-def _document_end(text: str, position: int) -> int:
-    end = text.find("\\end{document}", position)
-    return end if end >= 0 else len(text)
-
-
-def _argument_end(command: str, text: str, position: int) -> int:
-    """Where the argument of a bibliography's command ends: a group, or the options of \\printbibliography."""
-    if command.startswith(("print", "put")):
-        option = Arguments().option(text, position)
-        return option[1] if option else position
-    group = BRACED.match(text, position) if command else None
-    return group.end() if group else position
 
 
 def _tidied(text: str, pieces: list[tuple[int, int]], opaque: list[tuple[int, int]]) -> Iterator[str]:

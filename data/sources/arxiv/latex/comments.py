@@ -6,7 +6,6 @@ mean. Libraries are 20 to 90 times slower (`benchmarks/text/latex.py`).
 """
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 
 from data.sources.arxiv.latex import conditionals
@@ -48,99 +47,120 @@ def strip_comments(text: str, resolve: Resolve | None = None, verbatim: Verbatim
     """
     if "%" not in text and "\\" not in text:
         return text
-    return "".join(_pieces(text, resolve, verbatim))
+    return "".join(_Scan(text, resolve, verbatim).kept())
 
 
-def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[str]:
-    pattern = _marks(verbatim)
-    start = position = failures = 0
-    read = Arguments()
-    unclosed: set[str] = set()
-    jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
-    length, mark = len(text), None
-    percent = next_mark = -1  # two searches for a character are far faster than one for two characters
-    while True:
-        if percent < position:
-            percent = text.find("%", position)
-            percent = length if percent < 0 else percent
-        if next_mark < position:
-            mark = pattern.search(text, position)
-            next_mark = mark.start() if mark else length
-        at = min(percent, next_mark)
-        if jumps and at >= jumps[-1][0]:
-            begin, end = jumps.pop()
-            if begin >= position:  # verbatim text may extend over it
-                yield text[start:begin]
-                start = position = after_word(text, begin, end)
-            continue
-        if at == percent < length:
-            stop, position = _comment(text, at)
-            if stop > start:
-                yield text[start:stop]
-            start = position
-            continue
-        if mark is None:
-            break
-        position = mark.end()
-        if mark.lastgroup is None:  # \\ or \%
-            continue
-        if mark["verb"]:
-            position = verbatim.inline(mark["verb"], text, position)
-        elif mark["url"]:
-            group = _LINE_GROUP.match(text, position)
-            position = group.end() if group else position
-        elif mark["env"] or mark["plain"]:  # the latter is \comment … \endcomment
-            name = mark["env"] or ""
-            close = f"\\end{{{name}}}" if name else "\\end" + mark["plain"]
-            end = -1 if close in unclosed else text.find(close, position)
-            if end < 0:
-                unclosed.add(close)
-                continue
-            position = end + len(close)
-            if name not in verbatim.environments:
-                yield text[start:at]
-                if name.startswith("filecontents") and resolve:
-                    resolve("filecontents", "", text[mark.end() : end])
-                start = position = _own_line(text, at, position)
-        elif mark["if"]:
-            found = conditionals.decided(mark["if"], text, at, position)
-            if found is None or failures >= _FAILURES or len(jumps) >= _NESTED:
-                continue
-            chosen = conditionals.branch(text, found[1], found[0])
-            if chosen is None:
-                failures += 1
-                continue
-            yield text[start:at]
-            if chosen.start < chosen.end:
-                jumps.append((chosen.end, chosen.fi))
-                start = position = after_word(text, at, chosen.start)
+class _Scan:
+    """One reading of a text from mark to mark, which collects what is kept."""
+
+    def __init__(self, text: str, resolve: Resolve | None, verbatim: Verbatim) -> None:
+        self.text, self.resolve, self.verbatim = text, resolve, verbatim
+        self.pieces: list[str] = []
+        self.start = 0  # of the text that is not among the pieces yet
+        self.position = 0  # where reading continues
+        self.unclosed: set[str] = set()  # ends of environments that do not occur again
+        self.failures = 0
+        self.jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
+        self.read = Arguments()
+
+    def kept(self) -> list[str]:
+        """The pieces of the text that are not comments."""
+        text, pattern = self.text, _marks(self.verbatim)
+        length, mark = len(text), None
+        percent = next_mark = -1  # two searches for a character are far faster than one for two characters
+        while True:
+            if percent < self.position:
+                percent = text.find("%", self.position)
+                percent = length if percent < 0 else percent
+            if next_mark < self.position:
+                mark = pattern.search(text, self.position)
+                next_mark = mark.start() if mark else length
+            at = min(percent, next_mark)
+            if self.jumps and at >= self.jumps[-1][0]:
+                begin, end = self.jumps.pop()
+                if begin >= self.position:  # verbatim text may extend over it
+                    self._leave_out(begin, after_word(text, begin, end))
+            elif at == percent < length:
+                self._leave_out(*_comment(text, at))
+            elif mark:
+                self.position = mark.end()
+                self._pass(mark)
             else:
-                start = position = _own_line(text, at, chosen.fi)
-                if start == chosen.fi:
-                    start = position = after_word(text, at, start)
-        elif not mark["file"]:  # a character that opens verbatim text
-            position = verbatim.short_end(text, position)
-        elif mark["file"] == "endinput":  # TeX still reads the rest of the line
-            yield text[start:at]
-            line_end = text.find("\n", position)
-            yield from _pieces(text[position : line_end + 1 if line_end >= 0 else length], None, verbatim)
+                return [*self.pieces, text[self.start :]]
+
+    def _leave_out(self, begin: int, end: int) -> None:
+        if begin > self.start:
+            self.pieces.append(self.text[self.start : begin])
+        self.start = self.position = end
+
+    def _pass(self, mark: re.Match) -> None:
+        match mark.lastgroup:
+            case "verb":
+                self.position = self.verbatim.inline(mark["verb"], self.text, self.position)
+            case "short":  # a character that opens verbatim text
+                self.position = self.verbatim.short_end(self.text, self.position)
+            case "url":
+                group = _LINE_GROUP.match(self.text, self.position)
+                self.position = group.end() if group else self.position
+            case "env" | "plain":
+                self._pass_environment(mark)
+            case "if":
+                self._enter_branch(mark)
+            case "file":
+                self._insert(mark)
+
+    def _pass_environment(self, mark: re.Match) -> None:
+        name = mark["env"] or ""
+        close = f"\\end{{{name}}}" if name else "\\end" + mark["plain"]  # of \comment … \endcomment
+        end = -1 if close in self.unclosed else self.text.find(close, self.position)
+        if end < 0:
+            self.unclosed.add(close)
             return
-        elif resolve and mark["file"] == "IfFileExists":
-            found_branches = existence(text, position, resolve, read)
-            if found_branches and len(jumps) < _NESTED:
-                yield text[start:at]
-                start = position = found_branches[0]
-                jumps.append(found_branches[1:])
-        elif resolve:
-            found, end = resolved_input(text, position, mark["file"], resolve)
+        self.position = end + len(close)
+        if name not in self.verbatim.environments:
+            if name.startswith("filecontents") and self.resolve:
+                self.resolve("filecontents", "", self.text[mark.end() : end])
+            self._leave_out(mark.start(), _own_line(self.text, mark.start(), self.position))
+
+    def _enter_branch(self, mark: re.Match) -> None:
+        """Leave out the branches of a conditional that are never taken."""
+        text, at = self.text, mark.start()
+        decided = conditionals.decided(mark["if"], text, at, self.position)
+        if decided is None or self.failures >= _FAILURES or len(self.jumps) >= _NESTED:
+            return
+        chosen = conditionals.branch(text, decided[1], decided[0])
+        if chosen is None:
+            self.failures += 1
+        elif chosen.start < chosen.end:
+            self.jumps.append((chosen.end, chosen.fi))
+            self._leave_out(at, after_word(text, at, chosen.start))
+        else:
+            end = _own_line(text, at, chosen.fi)
+            self._leave_out(at, after_word(text, at, end) if end == chosen.fi else end)
+
+    def _insert(self, mark: re.Match) -> None:
+        r"""Put a file in the place of the command that inputs it; `\endinput` ends this one."""
+        text, at, command = self.text, mark.start(), mark["file"]
+        if command == "endinput":  # TeX still reads the rest of the line
+            line_end = text.find("\n", self.position)
+            rest = text[self.position : line_end + 1 if line_end >= 0 else len(text)]
+            self._leave_out(at, len(text))
+            self.pieces += _Scan(rest, None, self.verbatim).kept()
+        elif self.resolve is None:
+            pass
+        elif command == "IfFileExists":
+            branches = existence(text, self.position, self.resolve, self.read)
+            if branches and len(self.jumps) < _NESTED:
+                self._leave_out(at, branches[0])
+                self.jumps.append(branches[1:])
+        else:
+            found, end = resolved_input(text, self.position, command, self.resolve)
             if found is not None:
-                keep = end if mark["file"] in PACKAGES else at
-                yield text[start:keep]
+                keep = end if command in PACKAGES else at
+                self._leave_out(keep, end)
                 if found[:1].isalpha() and ends_in_word(text, keep):  # \iflong\input{a}
-                    yield " "
-                yield found
-                start = position = end
-    yield text[start:]
+                    self.pieces.append(" ")
+                self.pieces.append(found)
 
 
 def _comment(text: str, percent: int) -> tuple[int, int]:

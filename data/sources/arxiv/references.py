@@ -1,0 +1,84 @@
+"""Where a bibliography begins and ends: a section, an environment, a command, or a list without either."""
+
+import re
+
+from data.sources.arxiv.latex.syntax import BRACED, Arguments
+
+_REFERENCES = re.compile(
+    r"\s*+\{\s*+(?:(?!\\(?:ref|bib)name)(?:\\[A-Za-z]++\s*+|\{))*+(?:\\(?:ref|bib)name"
+    r"|(?:list of |cited |selected )?references(?: (?:and|\\&) (?:foot)?notes)?"
+    r"|(?:foot)?notes and references|bibliography|works cited|literature cited|cited literature"
+    r"|r(?:é|e|\\'\{?e\}?)f(?:é|e|\\'\{?e\}?)rences(?: bibliographiques)?|bibliographie|literaturverzeichnis"
+    r"|referencias(?: bibliogr[áa]ficas)?|bibliograf(?:[íi]a|\\'\{?\\?i ?\}?a)|riferimenti bibliografici"
+    r"|refer[êe]ncias(?: bibliogr[áa]ficas)?|refer[èe]ncies"
+    r"|список (?:використаної )?(?:литературы|літератури)"
+    r"|bibliografie|referenties|referenser|litteraturf[öo]rteckning|k(?:ä|\\\"\{?a\}?)llor|l[äa]hteet|viitteet"
+    r"|irodalomjegyz[ée]k|kaynak(?:lar|ça|\\c\{?c\}?a)|βιβλιογραφία|αναφορές|t[àa]i li[ệe]u tham kh[ảa]o"
+    r"|参考文献|參考文獻|참고 ?문헌"
+    r"|(?P<literature>literature?|literatura|litteratur|литература|література|reference(?:s cited)?))"
+    r"[\s:.]*+\}",
+    re.IGNORECASE,
+)
+_BIBLIOGRAPHY = re.compile(r"\\bibitem|\{thebibliography\}")
+# Where a reference section ends: with its environment or command, or before these.
+_REFERENCES_END = re.compile(
+    r"(?P<after>\\end\s*\{thebibliography\}|\\bibliography\s*\{[^{}]*\}|\\printbibliography(?:\[[^\]]{0,1000}\])?"
+    r"|\\input\s*(?:\{[^{}]*\.bbl\}|[^\s{}\\]{1,100}\.bbl\b))|\\(?:(?:sub)*section|chapter|part|appendix|clearpage|newpage|pagebreak|figcaption"
+    r"|end\s*\{document\}|begin\s*\{(?:figure|table|deluxetable|appendix))"
+)
+_BEFORE_BOLD = re.compile(r"[\s{}]*+(?:\\[A-Za-z]++(?:\{(?:center|flushleft)\})?[\s{}]*+){0,4}+")
+_OPEN_BEFORE = re.compile(r"\\begin\{(?:center|flushleft)\}\s*\Z")
+_ENTRY = re.compile(
+    r"\\bibitem|\{thebibliography\}|\[\d+\]|\\item|^[^\S\n]*+\d+\.|\b(?:18|19|20)\d\d\b", re.MULTILINE
+)
+
+
+def section_end(text: str, position: int) -> int | None:
+    """Where the reference section that starts here ends; None if the section is, say, a literature review."""
+    heading = _REFERENCES.match(text, position)
+    if heading is None:
+        return None
+    end = _REFERENCES_END.search(text, heading.end())
+    if end is None:
+        return len(text)
+    if end["after"]:
+        return end.end()
+    is_last = end.group().startswith("\\end")
+    listed = _ENTRY if is_last else _BIBLIOGRAPHY
+    if heading["literature"] and not listed.search(text, position, end.start()):
+        return None
+    return end.start()
+
+
+def unheaded(text: str, mark: re.Match) -> tuple[int, int] | None:
+    r"""References without a section: a bold heading above entries, or \bibitem outside a list."""
+    line = text.rfind("\n", max(0, mark.start() - 200), mark.start()) + 1
+    if mark["bold"]:
+        entries = text[mark.end() : mark.end() + 600]
+        if not _BEFORE_BOLD.fullmatch(text, line, mark.start()) or not _ENTRY.search(entries):
+            return None
+    end = _REFERENCES_END.search(text, mark.end())
+    stop = len(text) if end is None else end.end() if end["after"] else end.start()
+    if not mark["bold"]:
+        return mark.start(), stop
+    around = _OPEN_BEFORE.search(text, max(0, line - 40), line)
+    return (around.start() if around else line), stop
+
+
+def environment_end(text: str, mark: re.Match) -> int:
+    r"""Where the environment of the mark, or `\Refs`, ends: with the document if nothing closes it."""
+    close = "\\endRefs" if mark["ams"] else f"\\end{{{text[mark.start('begin') : mark.end()]}"
+    stop = text.find(close, mark.end())
+    if stop >= 0:
+        return stop + len(close)
+    end = text.find("\\end{document}", mark.end())
+    return end if end >= 0 else len(text)
+
+
+def argument_end(command: str, text: str, position: int) -> int:
+    r"""Where the argument of a bibliography's command ends, or the options of `\printbibliography`."""
+    if command.startswith(("print", "put")):
+        option = Arguments().option(text, position)
+        return option[1] if option else position
+    group = BRACED.match(text, position) if command else None
+    return group.end() if group else position
