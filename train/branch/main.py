@@ -30,12 +30,13 @@ from train.branch.chain import branched_config
 from train.checkpoint.folder import complete_steps, fingerprint, pin, read_state, step_folder
 from train.checkpoint.tensors import refuse_other_shape
 from train.config import RunError, TrainConfig
+from train.config_groups import OptimConfig
 from train.order import branched, refuse_repeats
 from train.phases.config import PhaseConfig
 from train.resume import store_place
 from train.run import configuration
 from train.run.folder import refuse_step
-from train.run.lineage import Lineage, ancestors, shared
+from train.run.lineage import Lineage, Stretch, ancestors, shared
 
 
 @dataclass
@@ -115,6 +116,7 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
         fingerprint(state),
         {source: store.fingerprint for source, store in stores.items()},
         without,
+        _updates(parent, asked.at, saved.optim),
     )
     two_at_once = folders.locked(checkpoint.parent / "branches.lock", waiting=lambda: None)
     try:
@@ -189,6 +191,12 @@ def _order(
         raise RunError(f"without={asked.without}: {error}" if asked.without else str(error)) from None
     refuse_repeats(order, config, asked.at)
     return order, without
+
+
+def _updates(parent: Path, at: int, optim: OptimConfig) -> tuple[Stretch, ...]:
+    """AdamW's updates before the branch, by the parent and by its own ancestors."""
+    lineage = Lineage.read(parent)
+    return (*(lineage.updates if lineage else ()), Stretch(at, optim.betas, optim.clip))
 
 
 def _checkpoint(parent: Path, at: int) -> tuple[Path, dict]:

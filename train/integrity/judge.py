@@ -23,7 +23,7 @@ from train.ranks.setup import Ranks, first_rank_does
 from train.recovery import Recovery
 from train.run import markers
 from train.run.folder import RunFolder
-from train.run.lineage import inherited
+from train.run.lineage import Lineage, inherited
 from train.saving import Saving
 
 
@@ -49,7 +49,8 @@ class Judge:
         self._beat = beat
         self._is_replay = is_replay
         self.recovery = Recovery(run.config.recovery, math.log(run.config.model.vocab_size))
-        self.sentinel = Sentinel(model, run.config, ranks)
+        lineage = first_rank_does(lambda: Lineage.read(folder.path))
+        self.sentinel = Sentinel(model, run.config, ranks, lineage.updates if lineage else ())
         self.is_returning = False  # the last decision was to go back to a checkpoint
 
     def step(self, step: int, result: Result, optimizer: torch.optim.Optimizer, order: Order) -> dict | None:

@@ -11,7 +11,7 @@ than the given share of a step, each step checks one K-th of every shard, and so
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +23,7 @@ from train.config import RunError, TrainConfig
 from train.integrity.bounds import ROUNDING, largest_ratio, moment_limits
 from train.ranks import identity
 from train.ranks.setup import Ranks, gather_objects
+from train.run.lineage import Stretch
 
 BYTES = 28  # per parameter and step: it and two moments, fp32, read twice; and its range, in turns
 # Bytes that are read in the time of one floating-point operation of the model, at least: on CPUs measured by
@@ -45,12 +46,16 @@ class _Record:
 class Sentinel:
     """Guards one rank's state. All ranks construct one and call it alike."""
 
-    def __init__(self, model: nn.Module, config: TrainConfig, ranks: Ranks) -> None:
+    def __init__(
+        self, model: nn.Module, config: TrainConfig, ranks: Ranks, inherited: Sequence[Stretch] = ()
+    ) -> None:
+        """`inherited`: the updates of a branch's ancestors, which made the moments it begins with."""
         self._names = {parameter: _plain(name) for name, parameter in model.named_parameters()}
         self._ranks, self._compare_every = ranks, config.watchdog.compare_every
-        self._ratio = largest_ratio(config.optim.betas, config.steps)
+        stretches = (*inherited, Stretch(config.steps, config.optim.betas, config.optim.clip))
+        self._ratio = largest_ratio(stretches)
         self._weight_decay = config.optim.weight_decay
-        self._moment_limits = moment_limits(config.optim)
+        self._moment_limits = moment_limits(stretches)
         self._returns = 0  # to a checkpoint
         self.pieces = pieces(config, ranks)
         self.forget()

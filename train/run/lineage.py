@@ -20,6 +20,15 @@ NAME = "lineage.json"
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """Updates up to `last` with these settings of AdamW."""
+
+    last: int
+    betas: list[float]
+    clip: float
+
+
+@dataclass(frozen=True)
 class Lineage:
     """The parent's folder, the last step that both runs share, and the checksum of its checkpoint."""
 
@@ -28,6 +37,7 @@ class Lineage:
     checksum: str
     fingerprints: dict[str, str] = field(default_factory=dict)  # of the token stores it was made for
     without: dict[str, Ranges] = field(default_factory=dict)  # token ranges left out, by source
+    updates: tuple[Stretch, ...] = ()  # of AdamW by the ancestors, the first one's first
 
     @classmethod
     def read(cls, run: Path) -> "Lineage | None":
@@ -38,12 +48,13 @@ class Lineage:
         try:
             found = schema.LINEAGE.parse(content)
             without = {source: merged(ranges) for source, ranges in found.get("without", {}).items()}
+            updates = tuple(Stretch(**stretch) for stretch in found.get("updates", []))
         except (ValueError, TypeError) as error:
             raise RunError(
                 f"{path}: not readable ({error}); restore it: it says where this run's past is"
             ) from None
         parent = (run / found["parent"]).resolve()
-        return cls(parent, found["step"], found["checksum"], found.get("fingerprints", {}), without)
+        return cls(parent, found["step"], found["checksum"], found.get("fingerprints", {}), without, updates)
 
     def write(self, folder: Path, run: Path) -> None:
         """Write it into `folder`, which becomes `run`; a parent next to `run` is named by a relative path."""

@@ -43,6 +43,19 @@ def pair(value: object) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(integer, value))
 
 
+def stretches(value: object) -> bool:
+    """Updates of AdamW with the same settings, as lineage.json lists them."""
+    return isinstance(value, list) and all(map(_stretch, value))
+
+
+def _stretch(value: object) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"last", "clip", "betas"}:
+        return False
+    betas = value["betas"]
+    is_pair = isinstance(betas, list) and len(betas) == 2 and all(number(b) and 0 <= b < 1 for b in betas)
+    return is_pair and integer(value["last"]) and number(value["clip"])
+
+
 def names(value: object) -> bool:
     return isinstance(value, list) and all(map(text, value))
 
@@ -138,7 +151,8 @@ DECISION = Schema(  # a line of decisions.jsonl
     },
 )
 LINEAGE = Schema(
-    {"parent": text, "step": integer, "checksum": text}, {"fingerprints": texts, "without": mapping}
+    {"parent": text, "step": integer, "checksum": text},
+    {"fingerprints": texts, "without": mapping, "updates": stretches},
 )
 FINISHED = Schema({"step": integer}, {"at": text})
 STOPPED = Schema({"step": integer, "why": text}, {"at": text})

@@ -257,6 +257,19 @@ def test_a_branch_that_changes_nothing_continues_as_its_parent_would(parent, cor
 
 
 @pytest.mark.distributed
+def test_a_branch_with_smaller_bounds_on_an_update_is_no_memory_corruption(parent, tmp_path, capsys):
+    """Its first updates still use the moments of its parent's clip and betas."""
+    child, grandchild = tmp_path / "child", tmp_path / "grandchild"
+    typed = ("optim.clip=0.01", "optim.betas=[0.9,0.8]", "watchdog.integrity=1", "checkpoint.every=1")
+    for run, of in ((child, parent), (grandchild, child)):
+        assert (
+            branch(f"run={of}", f"at={4 if of == parent else 5}", f"to={run}", *typed, capsys=capsys)[0] == 0
+        )
+        out = train(f"config={run / 'config.yaml'}")
+        assert "corruption" not in out and not (run / "decisions.jsonl").exists()
+
+
+@pytest.mark.distributed
 def test_a_parent_keeps_what_a_branch_needs_and_a_lost_one_is_named(parent, corpora, tmp_path, capsys):
     folder, child = tmp_path / "a", tmp_path / "b"
     shutil.copytree(parent, folder, ignore=lambda _folder, _names: {"branches.json"})

@@ -15,8 +15,9 @@ from train.checkpoint.staging import local_parts
 from train.checkpoint.tensors import tensors_of
 from train.config import RunError
 from train.config_groups import OptimConfig, WatchdogConfig
-from train.integrity.bounds import ROUNDING, largest_ratio
+from train.integrity.bounds import ROUNDING, largest_ratio, moment_limits
 from train.integrity.sentinel import Sentinel, pieces
+from train.run.lineage import Stretch
 
 OPTIM = OptimConfig(warmup_steps=0)
 RANKS: Any = SimpleNamespace(layout=Layout(), device=torch.device("cpu"), mesh=None)
@@ -145,7 +146,7 @@ def test_replacing_the_state_on_purpose_is_not_reported():
 def test_no_gradients_move_torch_s_adamw_further_than_the_bound(betas):
     """The worst gradients, for which the Cauchy–Schwarz inequality is an equality, come near it."""
     steps = 60
-    bound = largest_ratio(list(betas), steps)
+    bound = ratio(betas, steps)
     worst = 0.0
     draw = torch.Generator().manual_seed(0)
     # At age i the worst gradient is proportional to (β1/β2)^i.
@@ -166,10 +167,39 @@ def test_no_gradients_move_torch_s_adamw_further_than_the_bound(betas):
     assert worst >= 0.8 * bound
 
 
+def ratio(betas: tuple[float, float], steps: int) -> float:
+    return largest_ratio([Stretch(steps, list(betas), 1.0)])
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [((0.9, 0.999), (0.9, 0.95)), ((0.99, 0.95), (0.5, 0.99)), ((0.9, 0.95), (0.9, 0.95))],
+)
+@pytest.mark.parametrize("at", [1, 4, 40])
+def test_a_branch_s_other_settings_do_what_the_bounds_of_both_allow(first, then, at):
+    """At its first updates, AdamW still has the moments of the settings before."""
+    stretches = [Stretch(at, list(first), 1.0), Stretch(at + 20, list(then), 0.01)]
+    bound, limits = largest_ratio(stretches), moment_limits(stretches)
+    parameter = torch.nn.Parameter(torch.zeros((), dtype=torch.float64))
+    optimizer = torch.optim.AdamW([parameter], lr=1.0, betas=first, eps=1e-30, weight_decay=0.0)
+    worst = 0.0
+    for update in range(1, at + 21):
+        if update > at:
+            optimizer.param_groups[0]["betas"] = then
+        before = parameter.item()
+        parameter.grad = torch.tensor(1.0 if update <= at else 0.01, dtype=torch.float64)
+        optimizer.step()
+        if update > at:
+            worst = max(worst, abs(parameter.item() - before))
+            for key, (least, greatest) in limits.items():
+                assert least <= optimizer.state[parameter][key].item() <= greatest
+    assert worst <= bound * ROUNDING
+
+
 def test_a_ratio_without_a_bound_is_infinite():
-    assert largest_ratio([0.9, 0.0], 100) == math.inf
-    assert largest_ratio([0.0, 0.0], 100) == 1.0
-    assert largest_ratio([0.99, 0.5], 10**6) == math.inf
+    assert ratio((0.9, 0.0), 100) == math.inf
+    assert ratio((0.0, 0.0), 100) == 1.0
+    assert ratio((0.99, 0.5), 10**6) == math.inf
 
 
 @pytest.mark.parametrize(
