@@ -23,10 +23,11 @@ from lm_eval.api.instance import Instance
 from data.prepare.sample import prepare_sample
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.tokenizer_json import hugging_face_files
+from model.config import LlamaConfig
 from model.formats.huggingface import write_huggingface
 from model.formats.weights import Weights
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from train.evaluation.harness import RelamaLM
 from train.ranks.allocator import raise_malloc_thresholds
 from train.ranks.products import as_relama_multiplies

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 import xxhash
 
+from model.config import LlamaConfig
 from model.formats.huggingface import open_huggingface, write_huggingface
 from model.formats.meta import open_meta, write_meta
 from model.formats.weights import Weights, parameter_shapes
-from model.llama import LlamaConfig
 from train.checkpoint.tensors import save_weights
 from train.weights.open import open_weights
 

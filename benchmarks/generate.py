@@ -15,9 +15,10 @@ import torch
 from transformers import LlamaConfig as TheirConfig
 from transformers import LlamaForCausalLM
 
+from model.config import LlamaConfig
 from model.formats.huggingface import their_name, to_halves
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from train.generation.sampling import generate
 from train.precision import DTYPES
 from train.ranks.products import as_relama_multiplies

@@ -25,7 +25,8 @@ from torch._C._distributed_c10d import HashStore
 from torch.distributed.checkpoint.filesystem import FileSystemWriter
 from torch.distributed.checkpoint.state_dict_saver import AsyncCheckpointerType, async_save
 
-from model.llama import Llama, LlamaConfig
+from model.config import LlamaConfig
+from model.llama import Llama
 from train.checkpoint.saver import Saver
 from train.checkpoint.staging import local_parts
 from train.checkpoint.tensors import step_folder, tensors_of

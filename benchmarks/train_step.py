@@ -21,9 +21,10 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch._C._distributed_c10d import HashStore
 
+from model.config import LlamaConfig
 from model.flops import flops_per_token
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from model.parallelize import mesh as meshes
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.llama import FeedForward, Llama, rotate, shared
+from model.llama import FeedForward, Llama, shared
+from model.rotary import rotate
 
 # With so few rows, W x' is up to four times as fast as x W' in fp32 on a CPU (Zen 4; never in bf16).
 FEW_ROWS, FEW_NARROW_ROWS, NARROW = 3, 8, 512

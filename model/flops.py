@@ -5,7 +5,7 @@ product (2 forward, 4 backward), plus causal attention. The embedding is a looku
 checkpointing recomputes is overhead; neither counts.
 """
 
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 
 
 def n_params(config: LlamaConfig) -> int:

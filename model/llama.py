@@ -7,110 +7,15 @@ names of Meta's checkpoints. This file knows nothing of devices or ranks; `model
 model over them from outside.
 """
 
-import math
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.config import LlamaConfig
 from model.loss import next_token_loss
-
-
-@dataclass
-class LlamaConfig:
-    """The shape of one LLaMA. Raises a one-line ValueError that names the bad key."""
-
-    dim: int = 4096  # width of the residual stream
-    n_layers: int = 32  # transformer blocks
-    n_heads: int = 32  # attention heads
-    vocab_size: int = -1  # -1: the tokenizer's, as in Meta's params.json
-    multiple_of: int = 256  # SwiGLU's hidden dim is rounded up to a multiple of this
-    norm_eps: float = 1e-6  # added in RMSNorm
-    max_seq_len: int = 2048  # positions in the rotation table
-    rope_theta: float = 10000.0  # base of the rotary frequencies
-    n_kv_heads: int | None = None  # heads of keys and values, which groups of queries share; null: n_heads
-    head_size: int | None = None  # width of a head; null: dim / n_heads
-    ffn_dim_multiplier: float = 1.0  # widens SwiGLU's hidden dim, as in Llama 2 70B and Llama 3
-    rope_scaling: float = 1.0  # slow rotations are slower by this factor, for a longer context; 1: none
-    rope_type: str = "llama3"  # how the scaling passes from fast rotations to slow ones: llama3 | yarn
-    rope_low_freq_factor: float = 1.0  # turns over the original context below which a rotation is slow
-    rope_high_freq_factor: float = 4.0  # turns above which a rotation is fast, and unchanged; YaRN's are 32
-    rope_original_seq_len: int = 8192  # context length before the scaling
-    rope_attention_factor: float | None = None  # YaRN scales q and k by it; null: 0.1 ln(rope_scaling) + 1
-    tie_word_embeddings: bool = False  # the embedding is the output's matrix too (arXiv 1608.05859)
-
-    def __post_init__(self) -> None:
-        for key in ("dim", "n_layers", "n_heads", "multiple_of", "max_seq_len", "rope_original_seq_len"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"model.{key}={getattr(self, key)}: must be at least 1")
-        for key in ("n_kv_heads", "head_size"):
-            if (value := getattr(self, key)) is not None and value < 1:
-                raise ValueError(f"model.{key}={value}: must be at least 1, or null")
-        if self.vocab_size < 1 and self.vocab_size != -1:
-            raise ValueError(
-                f"model.vocab_size={self.vocab_size}: must be at least 1, or -1 for the tokenizer's"
-            )
-        if self.n_heads % self.kv_heads:
-            raise ValueError(f"model.n_kv_heads={self.kv_heads}: must divide model.n_heads={self.n_heads}")
-        if self.head_size is None and self.dim % self.n_heads:
-            raise ValueError(f"model.n_heads={self.n_heads}: must divide model.dim={self.dim}")
-        if self.head_dim % 2 and self.head_size:
-            raise ValueError(
-                f"model.head_size={self.head_size}: rotary embeddings rotate pairs; must be even"
-            )
-        if self.head_dim % 2:
-            raise ValueError(
-                f"model.n_heads={self.n_heads}: a head of model.dim={self.dim} is {self.head_dim} wide; "
-                "rotary embeddings rotate pairs, so it must be even"
-            )
-        positive = ("norm_eps", "rope_theta", "ffn_dim_multiplier", "rope_scaling", "rope_low_freq_factor")
-        for key in positive:
-            if not 0 < getattr(self, key) < float("inf"):
-                raise ValueError(f"model.{key}={getattr(self, key)}: must be positive and finite")
-        if not self.rope_low_freq_factor < self.rope_high_freq_factor < float("inf"):
-            raise ValueError(
-                f"model.rope_high_freq_factor={self.rope_high_freq_factor}: must be finite, and above "
-                f"model.rope_low_freq_factor={self.rope_low_freq_factor}"
-            )
-        if self.rope_type not in ("llama3", "yarn"):
-            raise ValueError(f"model.rope_type={self.rope_type}: expected llama3 or yarn")
-        if self.rope_type == "yarn" and self.rope_theta <= 1:
-            raise ValueError(f"model.rope_theta={self.rope_theta}: must be above 1 with model.rope_type=yarn")
-        if (factor := self.rope_attention_factor) is not None:
-            if self.rope_type != "yarn" or self.rope_scaling == 1:
-                raise ValueError(
-                    f"model.rope_attention_factor={factor}: only for model.rope_type=yarn with a "
-                    "model.rope_scaling other than 1"
-                )
-            if not 0 < factor < float("inf"):
-                raise ValueError(
-                    f"model.rope_attention_factor={factor}: must be positive and finite, or null"
-                )
-        if self.hidden_dim < 1:
-            raise ValueError(f"model.ffn_dim_multiplier={self.ffn_dim_multiplier}: leaves no hidden units")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.n_kv_heads or self.n_heads
-
-    @property
-    def head_dim(self) -> int:
-        return self.head_size or self.dim // self.n_heads
-
-    @property
-    def hidden_dim(self) -> int:
-        return hidden_dim(self.dim, self.multiple_of, self.ffn_dim_multiplier)
-
-    @property
-    def attention_factor(self) -> float:
-        """What queries and keys are multiplied by as they are rotated (YaRN, arXiv 2309.00071 §3.4)."""
-        if self.rope_attention_factor is not None:
-            return self.rope_attention_factor
-        if self.rope_type != "yarn" or self.rope_scaling <= 1:
-            return 1.0
-        return 0.1 * math.log(self.rope_scaling) + 1
+from model.rotary import rotate, rotation_table
 
 
 class Llama(nn.Module):
@@ -252,90 +157,6 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, x.shape[-1:], eps=self.eps) * self.weight
 
 
-def hidden_dim(dim: int, multiple_of: int, multiplier: float = 1.0) -> int:
-    """SwiGLU's hidden dim: two thirds of 4·dim (paper §2.2) times `multiplier`.
-
-    Rounded up to a multiple of `multiple_of`.
-    """
-    hidden = int(multiplier * int(2 * (4 * dim) / 3))
-    return multiple_of * -(-hidden // multiple_of)
-
-
 def shared(q: Tensor, k: Tensor) -> bool:
     """Whether groups of `q`'s neighboring heads share one of `k`'s; both (batch, heads, seq, head_dim)."""
     return q.shape[1] != k.shape[1]
-
-
-def rotary_frequencies(config: LlamaConfig, device: torch.device | None = None) -> Tensor:
-    """theta^(-2j / head_dim), fp32 (head_dim / 2,): radians per position, slowed for a longer context.
-
-    A rotation that turns less than `rope_low_freq_factor` times over the original context is slower by
-    `rope_scaling`; one that turns more than `rope_high_freq_factor` times is unchanged. In between, the share
-    of the unchanged one is linear in the turns (Llama 3.1: `apply_scaling` in
-    llama-models/models/llama3/model.py), or in j between whole numbers (YaRN, arXiv 2309.00071 §3.2: `yarn`
-    in transformers).
-    """
-    width = config.head_dim
-    frequencies = config.rope_theta ** (-torch.arange(0, width, 2, device=device).float() / width)
-    if config.rope_scaling == 1:
-        return frequencies
-    low, high = config.rope_low_freq_factor, config.rope_high_freq_factor
-    if config.rope_type == "yarn":
-        first, last = max(math.floor(_pair(high, config)), 0), min(math.ceil(_pair(low, config)), width - 1)
-        pairs = torch.arange(width // 2, device=device).float()
-        fast = 1 - ((pairs - first) / ((last - first) or 0.001)).clamp(0, 1)
-    else:
-        turns = config.rope_original_seq_len * frequencies / (2 * math.pi)
-        fast = ((turns - low) / (high - low)).clamp(0, 1)
-    return (1 - fast) * frequencies / config.rope_scaling + fast * frequencies
-
-
-def _pair(turns: float, config: LlamaConfig) -> float:
-    """The j whose rotation, not slowed, turns `turns` times over the original context."""
-    per_position = 2 * math.pi * turns / config.rope_original_seq_len
-    return -config.head_dim * math.log(per_position) / (2 * math.log(config.rope_theta))
-
-
-def rotation_table(config: LlamaConfig, device: torch.device) -> Tensor:
-    """What `rotate` multiplies by, fp32 (max_seq_len, 2, head_dim): for a pair's angle a, (cos a, cos a) and
-    (-sin a, sin a), times `attention_factor`."""
-    positions = torch.arange(config.max_seq_len, device=device).float()
-    angles = torch.outer(positions, rotary_frequencies(config, device))
-    lengths = torch.full_like(angles, config.attention_factor)
-    turned = torch.polar(lengths, angles)  # Meta's; on CPUs cos() and sin() round differently
-    cos, sin = turned.real, turned.imag
-    return torch.stack((torch.stack((cos, cos), -1), torch.stack((-sin, sin), -1)), 1).flatten(-2)
-
-
-def rotate(x: Tensor, rotations: Tensor) -> Tensor:
-    """Rotate each adjacent pair of `x` (batch, seq, n_heads, head_dim) by its position's angle, in fp32.
-
-    rotations: rows of `rotation_table` (seq, 2, head_dim), or (batch, seq, 2, head_dim) if each sequence has
-    its own positions. The products are those of complex numbers, rounded alike.
-    """
-    cos, sin = rotations.unsqueeze(-3).unbind(-2)  # ([batch,] seq, 1, head_dim)
-    return _Rotation.apply(x, cos, sin)
-
-
-class _Rotation(torch.autograd.Function):
-    """A rotation whose backward pass rotates the gradient back; autograd's own would make more copies."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        ctx.save_for_backward(cos, sin)
-        return _turned(x, cos, sin)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        cos, sin = ctx.saved_tensors
-        return _turned(grads[0], cos, -sin), None, None
-
-
-def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    wide = x.float()
-    swapped = torch.empty_like(wide)
-    swapped[..., 0::2], swapped[..., 1::2] = wide[..., 1::2], wide[..., 0::2]
-    one, other = wide * cos, swapped.mul_(sin)
-    # In torch 2.11, a compiled Function that returns what it changed in place has no gradient.
-    turned = one + other if torch.compiler.is_compiling() else one.add_(other)
-    return turned if turned.dtype == x.dtype else turned.type_as(x)

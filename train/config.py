@@ -12,7 +12,7 @@ from configs.checks import one_of, require
 from data.cache.config import CacheConfig
 from data.mixture import DataConfig, source_name
 from data.order import block_of
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 from train.config_groups import (
     CheckpointConfig,
     InLoopConfig,

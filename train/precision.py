@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from configs.checks import one_of
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 from train.ranks.setup import Ranks, first_rank_does
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -16,7 +16,7 @@ from data.folders import run_path
 from data.mixture import SAMPLE, Place, find_stores
 from data.remote import is_remote
 from data.tokens.store import TokenStore
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 from model.parallelize.mesh import Layout
 from train.checkpoint.uploads import state_there
 from train.config import RunError, TrainConfig

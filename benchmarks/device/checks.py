@@ -12,8 +12,9 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from model.config import LlamaConfig
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from model.parallelize import mesh as meshes
 from model.parallelize.fsdp import shard
 from model.parallelize.gradients import clip_gradients, forward_backward

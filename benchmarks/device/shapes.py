@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 
+from model.config import LlamaConfig
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from model.parallelize.apply import parallelize
 from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer

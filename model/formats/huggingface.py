@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from model.config import LlamaConfig
 from model.flops import n_params
 from model.formats.huggingface_config import read_config, their_config
 from model.formats.pickled import SUFFIX, PickledTensors
@@ -35,7 +36,6 @@ from model.formats.weights import (
     tokenizer_beside,
     written_whole,
 )
-from model.llama import LlamaConfig
 
 OUTER = {"tok_embeddings": "model.embed_tokens", "norm": "model.norm", "output": "lm_head"}
 INNER = {

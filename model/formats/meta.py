@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from model.config import LlamaConfig
 from model.formats.weights import (
     FormatError,
     Weights,
@@ -29,7 +30,7 @@ from model.formats.weights import (
     untied,
     written_whole,
 )
-from model.llama import LlamaConfig, rotary_frequencies
+from model.rotary import rotary_frequencies
 
 SHARDS = (1, 2, 4, 8)
 META_CONTEXT = 2048  # used where params.json does not say (docs/recipe.md §4)

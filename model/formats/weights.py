@@ -17,7 +17,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.llama import Llama, LlamaConfig, rotary_frequencies
+from model.config import LlamaConfig
+from model.llama import Llama
+from model.rotary import rotary_frequencies
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}

@@ -7,7 +7,7 @@ compares the two.
 
 from dataclasses import dataclass
 
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 from model.loss import CHUNK
 from model.parallelize.mesh import Layout
 

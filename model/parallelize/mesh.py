@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 from model.parallelize import schedules
 
 DIMENSIONS = ("pp", "dp_replicate", "dp_shard", "cp", "tp")

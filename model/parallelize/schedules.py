@@ -6,8 +6,8 @@ refused before one starts. The schedules themselves are torch.distributed.pipeli
 
 from dataclasses import dataclass, replace
 
+from model.config import LlamaConfig
 from model.flops import flops_per_token, n_params
-from model.llama import LlamaConfig
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import pytest
 from data.documents import Document, write_documents
 from data.tokens.build import build_store
 from data.tokens.tokenizer import Tokenizer
-from model.llama import Llama, LlamaConfig
+from model.config import LlamaConfig
+from model.llama import Llama
 from tests.data.prepare.test_prepare_faults import prose
 from tests.support.fork_server import python
 from tests.train.weights.test_average import keep

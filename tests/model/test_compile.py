@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
+from model.config import LlamaConfig
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from model.parallelize import mesh as meshes
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward

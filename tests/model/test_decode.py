@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from model import decode
+from model.config import LlamaConfig
 from model.decode import Cache, next_logits
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from tests.support.theirs import their_model
 from train.generation.sampling import generate
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from configs.load import load
+from model.config import LlamaConfig
 from model.flops import flops_per_token, n_params
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from train.config import TrainConfig
 
 # docs/recipe.md §4 and §5.

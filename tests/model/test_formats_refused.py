@@ -11,10 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from model.config import LlamaConfig
 from model.formats.huggingface import open_huggingface, write_huggingface
 from model.formats.meta import open_meta, write_meta
 from model.formats.weights import FormatError, Weights
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from tests.support.formats import CONFIG, drawn, weights_of, write
 
 YARN = '"type":"yarn","factor":2,"original_max_position_embeddings":64'

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import model.initialize
+from model.config import LlamaConfig
 from model.initialize import BLOCK, initialize, truncated_normal
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 
 CONFIG = LlamaConfig(dim=96, n_layers=2, n_heads=4, vocab_size=500, multiple_of=32, max_seq_len=16)
 

@@ -10,8 +10,10 @@ from transformers import LlamaConfig as TheirConfig
 from transformers import LlamaForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
+from model.config import LlamaConfig
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig, RMSNorm, rotary_frequencies, rotate, rotation_table
+from model.llama import Llama, RMSNorm
+from model.rotary import rotary_frequencies, rotate, rotation_table
 from tests.support.narrow import present
 from tests.support.theirs import their_model, their_name, their_rope, to_theirs
 

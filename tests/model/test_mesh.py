@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 from model.parallelize.mesh import Layout, LayoutError, Limits, choose, divisors, padding
 
 MODEL = LlamaConfig(dim=64, n_layers=2, n_heads=4, vocab_size=128, multiple_of=64, max_seq_len=64)

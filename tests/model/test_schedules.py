@@ -14,7 +14,7 @@ from torch.distributed.pipelining.schedules import (
 )
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 from model.parallelize.schedules import SCHEDULES, costs, problem, rank_of, refuse_schedule, split
 
 PLAIN = {

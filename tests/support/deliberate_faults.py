@@ -111,7 +111,7 @@ FAULTS = (
     ),
     Fault(
         "model: SwiGLU's hidden dim is rounded down",
-        "model/llama.py",
+        "model/config.py",
         "return multiple_of * -(-hidden // multiple_of)",
         "return multiple_of * (hidden // multiple_of)",
         "tests/model/test_flops.py::test_the_published_sizes_count_exactly",

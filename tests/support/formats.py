@@ -5,11 +5,12 @@ from pathlib import Path
 
 import torch
 
+from model.config import LlamaConfig
 from model.formats.huggingface import open_huggingface, write_huggingface
 from model.formats.meta import open_meta, write_meta
 from model.formats.weights import Weights
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 
 CONFIG = LlamaConfig(
     dim=64, n_layers=2, n_heads=8, vocab_size=208, multiple_of=64, norm_eps=1e-5, max_seq_len=2048

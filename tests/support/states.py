@@ -2,7 +2,8 @@
 
 import torch
 
-from model.llama import Llama, LlamaConfig
+from model.config import LlamaConfig
+from model.llama import Llama
 from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
 

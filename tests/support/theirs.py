@@ -7,7 +7,8 @@ from torch import nn
 from transformers import LlamaConfig as TheirConfig
 from transformers import LlamaForCausalLM
 
-from model.llama import Llama, LlamaConfig
+from model.config import LlamaConfig
+from model.llama import Llama
 
 OUTER = {
     "tok_embeddings.weight": "model.embed_tokens.weight",

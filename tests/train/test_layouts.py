@@ -10,9 +10,10 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor
 
+from model.config import LlamaConfig
 from model.formats.weights import Weights
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from model.parallelize import mesh as meshes
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward

@@ -7,8 +7,9 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from model.config import LlamaConfig
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from model.parallelize import mesh as meshes
 from model.parallelize.apply import parallelize
 from model.parallelize.fsdp import shard

@@ -37,7 +37,7 @@ from torch.futures import Future
 
 from configs.sizes import decimal
 from data import folders
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 from train.checkpoint import apart
 from train.checkpoint.folder import commit, describe, name_latest, step_folder
 from train.checkpoint.reader import CheckpointReader

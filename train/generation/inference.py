@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import torch
 
+from model.config import LlamaConfig
 from model.formats.weights import Weights
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from model.parallelize.mesh import Layout, Limits, along
 from model.parallelize.tensor import tensor_parallel
 from train.config import RunError

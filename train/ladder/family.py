@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from model.config import LlamaConfig
 from model.flops import flops_per_token, n_params
-from model.llama import LlamaConfig
 from train.config import RunError
 
 MULTIPLE_OF = 64  # of the feed-forward width: near 8/3 dim even for narrow models (the paper's: 256)

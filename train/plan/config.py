@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 from train.config_groups import CheckpointConfig, OptimConfig, ParallelConfig, ValidateConfig
 from train.metrics.hardware import GPU_NAMES, Gpu
 from train.recipe.facts import with_vocabulary

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
-from model.llama import Llama, LlamaConfig
+from model.config import LlamaConfig
+from model.llama import Llama
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.pipeline import Pipeline

@@ -25,7 +25,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from configs.errors import explained
 from data.cache.ahead import Node
 from data.errors import DataError
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, build, choose, dp_rank
 from train.config import Refused, RunError, TrainConfig
 from train.ranks import identity

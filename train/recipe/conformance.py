@@ -14,8 +14,8 @@ from statistics import median
 from data.audit import TABLE_1
 from data.tokens.llama import VOCAB_SIZE
 from data.tokens.tokenizer import Tokenizer
+from model.config import LlamaConfig
 from model.flops import n_params
-from model.llama import LlamaConfig
 from train.config import RunError, TrainConfig
 from train.recipe.facts import (
     BATCH_TOKENS,

@@ -6,7 +6,7 @@ What data/ needs is there: Table 1 in data/audit.py, the tokenizer in data/token
 from dataclasses import replace
 
 from data.tokens.llama import SETTINGS, VOCAB_SIZE
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 
 TABLE_2, CODE, SECTION_2 = "Table 2", "Meta's code", "§2.2"
 PARAMS_JSON, TOKENIZER = "Meta's params.json", "LLaMA's tokenizer.model"

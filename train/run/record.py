@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data.tokens.store import tokenizer_in
 from data.tokens.tokenizer import Tokenizer
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 from train.config import RunError, TrainConfig
 from train.run import json_lines
 from train.run.configuration import read_run_config

@@ -31,10 +31,11 @@ from data.folders import run_path, runs_in
 from data.tokens.store import tokenizer_in
 from data.tokens.tokenizer import Tokenizer, fingerprint_of
 from data.tokens.tokenizer_json import refuse_other_vocabulary
+from model.config import LlamaConfig
 from model.formats.huggingface import ADAPTER, is_huggingface, open_huggingface
 from model.formats.meta import is_meta, open_meta
 from model.formats.weights import Weights, parameter_shapes, untied
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from train.checkpoint.folder import (
     complete_steps,
     damage,

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from configs.existence import is_file
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 
 FILE = "model.yaml"
 

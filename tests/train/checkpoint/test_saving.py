@@ -13,7 +13,8 @@ import torch
 import torch.distributed as dist
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 
-from model.llama import Llama, LlamaConfig
+from model.config import LlamaConfig
+from model.llama import Llama
 from model.parallelize import mesh as meshes
 from model.parallelize.apply import parallelize
 from model.parallelize.mesh import Layout

@@ -8,10 +8,11 @@ import torch
 
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.tokenizer_json import hugging_face_files
+from model.config import LlamaConfig
 from model.formats.huggingface import write_huggingface
 from model.formats.weights import Weights
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from tests.support.evaluation import SUBJECTS, documents, questions
 
 

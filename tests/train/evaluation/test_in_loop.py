@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import train.report.main
+from model.config import LlamaConfig
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from model.parallelize.mesh import Layout
 from tests.support.evaluation import run as evaluate
 from tests.support.fork_server import python

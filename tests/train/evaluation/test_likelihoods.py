@@ -5,8 +5,9 @@ import random
 import pytest
 import torch
 
+from model.config import LlamaConfig
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from model.shared_context import Row
 from train.evaluation import likelihoods
 from train.evaluation.likelihoods import clusters, log_likelihoods

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from data.tokens.tokenizer import Tokenizer
+from model.config import LlamaConfig
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from tests.support.runs import REPOSITORY, relama
 from train.generation.chat import Chat, ChatConfig, converse, until
 from train.generation.prompts import stream

@@ -17,11 +17,12 @@ import train.generation.sampling
 import train.weights.import_
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.tokenizer_json import hugging_face_files
+from model.config import LlamaConfig
 from model.formats.huggingface import write_huggingface
 from model.formats.meta import write_meta
 from model.formats.weights import Weights
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from model.parallelize import mesh as meshes
 from model.parallelize.mesh import Layout
 from tests.support.evaluation import Kind

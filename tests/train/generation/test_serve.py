@@ -22,10 +22,11 @@ pytest.importorskip("starlette")
 from configs.load import load
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.train_tokenizer import train_tokenizer
+from model.config import LlamaConfig
 from model.formats.huggingface import write_huggingface
 from model.formats.weights import Weights
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from tests.support.runs import REPOSITORY, relama
 from train.config import RunError
 from train.generation import batching, serve

@@ -12,8 +12,8 @@ from dataclasses import replace
 import pytest
 
 from configs.load import save
+from model.config import LlamaConfig
 from model.flops import n_params
-from model.llama import LlamaConfig
 from tests.support.ladders import LAW, RULE, WORDS, config_of, leave_run
 from tests.support.runs import REPOSITORY
 from train.config import RunError, TrainConfig

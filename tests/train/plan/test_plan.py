@@ -10,8 +10,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed._tools.fsdp2_mem_tracker import FSDPMemTracker, _FSDPRefType
 
+from model.config import LlamaConfig
 from model.flops import flops_per_token, n_params
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from model.parallelize.apply import parallelize
 from model.parallelize.auto import USABLE, choose_auto
 from model.parallelize.estimate import estimate

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from configs.load import ConfigError, load
-from model.llama import LlamaConfig
+from model.config import LlamaConfig
 from model.parallelize.auto import choose_auto
 from model.parallelize.mesh import Layout, LayoutError, Limits, choose
 from train.config import RunError, TrainConfig

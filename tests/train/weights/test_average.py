@@ -12,9 +12,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.tokenizer_json import hugging_face_files
+from model.config import LlamaConfig
 from model.formats.huggingface import write_huggingface
 from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from tests.support.formats import weights_of
 from train.checkpoint.tensors import save_weights
 from train.weights.average import main, shares

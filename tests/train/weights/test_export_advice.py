@@ -9,8 +9,8 @@ import torch
 
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.train_tokenizer import train_tokenizer
+from model.config import LlamaConfig
 from model.formats.huggingface import write_huggingface
-from model.llama import LlamaConfig
 from tests.support.formats import CONFIG, FAMILY, drawn, weights_of
 from train.weights import export
 from train.weights.open import open_weights, tokenizer_of
