@@ -48,7 +48,11 @@ def choose_auto(
 
     def choices(world: int, size: int = micro_batch) -> Iterator[Choice]:
         """The candidates of a world size and a micro-batch of `size` sequences, in order of cost."""
-        within = replace(limits, micro_batches=limits.micro_batches * micro_batch // size)
+        within = replace(
+            limits,
+            micro_batches=limits.micro_batches * micro_batch // size,
+            batches=tuple(batch * micro_batch // size for batch in limits.batches),
+        )
         for layout, way in _candidates(wanted, mode, world, within, ranks_per_node):
             needed = estimate(
                 limits.model,

@@ -63,6 +63,9 @@ class Limits:
     micro_batches: int  # in one global batch
     schedule: str = "1f1b"  # pipeline schedule
     stages_per_rank: int | None = None  # None: the schedule's default
+    # Of a run whose steps differ, all; then seq_len is the longest, and micro_batches divides each batch.
+    lengths: tuple[int, ...] = ()
+    batches: tuple[int, ...] = ()  # in micro-batches
 
     def problem(self, layout: Layout) -> str | None:
         """Why `layout` cannot run this model on this batch, as "key=value: reason"; None if it can."""
@@ -80,10 +83,11 @@ class Limits:
                 f"parallel.pp={layout.pp}: its first and last stages would share a matrix "
                 "(model.tie_word_embeddings=true)"
             )
-        if self.seq_len % layout.sequence_multiple:
+        uneven = (n for n in self.lengths or (self.seq_len,) if n % layout.sequence_multiple)
+        if (length := next(uneven, None)) is not None:
             keys = f"parallel.cp={layout.cp}" + (f" with parallel.tp={tp}" if tp > 1 else "")
             return (
-                f"{keys if layout.cp > 1 else f'parallel.tp={tp}'}: seq_len={self.seq_len} is not a multiple "
+                f"{keys if layout.cp > 1 else f'parallel.tp={tp}'}: seq_len={length} is not a multiple "
                 f"of {layout.sequence_multiple}, so those ranks cannot share it evenly"
             )
         if self.micro_batches % layout.dp_size:
@@ -91,13 +95,12 @@ class Limits:
                 f"parallel.dp_replicate × dp_shard = {layout.dp_replicate} × {layout.dp_shard}: does not "
                 f"divide the batch's {self.micro_batches} micro-batches (global_batch, micro_batch)"
             )
-        return schedules.problem(
-            layout.pp,
-            model.n_layers,
-            self.micro_batches // layout.dp_size,
-            self.schedule,
-            self.stages_per_rank,
+        shares = (batch // layout.dp_size for batch in self.batches or (self.micro_batches,))
+        found = (
+            schedules.problem(layout.pp, model.n_layers, share, self.schedule, self.stages_per_rank)
+            for share in shares
         )
+        return next(filter(None, found), None)
 
 
 def choose(wanted: Layout, world_size: int, limits: Limits) -> Layout:

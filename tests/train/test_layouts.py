@@ -154,6 +154,22 @@ def test_a_run_that_moves_from_layout_to_layout_is_the_run_of_one_process(corpor
             ["parallel.cp=4", "seq_len=68", "global_batch=544"],
             ["parallel.cp=4", "seq_len=68", "multiple of 8"],
         ),
+        (  # the schedule takes the phase's batch, but not the run's own
+            [
+                *(
+                    "parallel.pp=2",
+                    "parallel.dp_shard=2",
+                    "parallel.schedule=zero_bubble",
+                    "global_batch=1152",
+                ),
+                *("phases.short.until_step=2", "phases.short.global_batch=384"),
+            ],
+            ["parallel.pp=2 with parallel.schedule=zero_bubble", "9 micro-batches", "4 equal rounds"],
+        ),
+        (  # validation has the run's own length
+            ["parallel.cp=4", "seq_len=4", "global_batch=512", "phases.only.seq_len=64"],
+            ["parallel.cp=4", "seq_len=4", "multiple of 8"],
+        ),
     ],
 )
 def test_an_impossible_layout_is_refused_in_one_line_with_possible_ones(overrides, words, tmp_path, corpora):

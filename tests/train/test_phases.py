@@ -12,10 +12,12 @@ from data.explain import explain
 from data.order import Order
 from data.phases.steps import Steps
 from data.tokens.store import TokenStore
+from model.parallelize.mesh import Layout
 from tests.support.runs import learned, metrics, run, same_tensors, succeed
 from train.config import RunError, TrainConfig
 from train.optimizer import rate_of
 from train.order import first_order, refuse_repeats
+from train.ranks.setup import layout_of
 from train.run.configuration import refuse_another_run
 from train.run.horizon import moved, with_warmup_of
 
@@ -117,6 +119,12 @@ def test_impossible_phases_are_refused_in_one_line(arguments, words):
     with pytest.raises(ConfigError) as refused:
         config_of(*arguments)
     assert words in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_pipeline_takes_phases_whose_batches_have_a_smaller_common_divisor():
+    phases = ("micro_batch=1", "global_batch=1024", "phases.a.until_step=3", "phases.a.global_batch=1536")
+    config = config_of(*phases, "parallel.pp=4")  # 4 and 6 micro-batches
+    assert layout_of(config, config.model, 4) == Layout(dp_replicate=1, dp_shard=1, pp=4)
 
 
 def test_a_phase_longer_than_the_data_at_max_epochs_is_refused_with_its_last_step():

@@ -106,14 +106,9 @@ class Timeline:
     def longest(self) -> int:
         return max(phase.seq_len for phase in self.phases)
 
-    @property
-    def common_length(self) -> int:
-        """The greatest length that divides every phase's seq_len."""
-        return math.gcd(*(phase.seq_len for phase in self.phases))
-
-    def common_micro_batches(self, micro_batch: int) -> int:
-        """The greatest number that divides the micro-batches of every phase's global batch."""
-        return math.gcd(*(phase.batch // micro_batch for phase in self.phases))
+    def micro_batches(self, micro_batch: int) -> tuple[int, ...]:
+        """How many each phase's global batch has."""
+        return tuple(phase.batch // micro_batch for phase in self.phases)
 
 
 def timeline(

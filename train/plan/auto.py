@@ -7,10 +7,10 @@ from dataclasses import asdict, replace
 import torch
 
 from model.parallelize.auto import choose_auto
-from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits
+from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError
 from train.config import RunError, TrainConfig
 from train.ranks import identity
-from train.ranks.setup import device_type
+from train.ranks.setup import device_type, limits_of
 from train.recipe.facts import with_vocabulary
 
 
@@ -21,19 +21,12 @@ def settle(config: TrainConfig) -> TrainConfig:
         return config
     world_size, ranks_per_node = identity.world_size(), identity.local_world_size()
     on_gpu = device_type(config.device) == "cuda"
-    model = with_vocabulary(config.model)
     try:
         choice = choose_auto(
             Layout(**{name: getattr(parallel, name) for name in DIMENSIONS}),
             parallel.activation_checkpointing,
             world_size,
-            Limits(
-                model=model,
-                seq_len=config.timeline.longest,
-                micro_batches=config.timeline.common_micro_batches(config.micro_batch),
-                schedule=parallel.schedule,
-                stages_per_rank=parallel.stages_per_rank,
-            ),
+            limits_of(config, with_vocabulary(config.model)),
             memory=_memory_per_rank(on_gpu, ranks_per_node),
             ranks_per_node=ranks_per_node,
             micro_batch=config.micro_batch,

@@ -7,6 +7,7 @@ one, so the trainer never asks whether it is distributed.
 import atexit
 import ctypes
 import gc
+import math
 import os
 import signal
 import socket
@@ -72,19 +73,27 @@ def choose_layout(config: TrainConfig) -> Layout:
 
 def layout_of(config: TrainConfig, model: LlamaConfig, world_size: int) -> Layout:
     """The layout that `config` requests of `world_size` ranks. Raises RunError if `model` does not fit it."""
-    parallel = config.parallel
-    wanted = Layout(**{name: getattr(parallel, name) for name in DIMENSIONS})
-    limits = Limits(
-        model=model,
-        seq_len=config.timeline.common_length,
-        micro_batches=config.timeline.common_micro_batches(config.micro_batch),
-        schedule=parallel.schedule,
-        stages_per_rank=parallel.stages_per_rank,
-    )
+    wanted = Layout(**{name: getattr(config.parallel, name) for name in DIMENSIONS})
     try:
-        return choose(wanted, world_size, limits)
+        return choose(wanted, world_size, limits_of(config, model))
     except LayoutError as error:
         raise RunError(str(error)) from None
+
+
+def limits_of(config: TrainConfig, model: LlamaConfig) -> Limits:
+    """What a layout of `config` with `model` must divide, in every phase."""
+    timeline = config.timeline
+    batches = timeline.micro_batches(config.micro_batch)
+    return Limits(
+        model=model,
+        seq_len=timeline.longest,
+        micro_batches=math.gcd(*batches),
+        schedule=config.parallel.schedule,
+        stages_per_rank=config.parallel.stages_per_rank,
+        # validation has the run's own length
+        lengths=(config.sequence_length, *(phase.seq_len for phase in timeline.phases)),
+        batches=batches,
+    )
 
 
 def is_idle(layout: Layout) -> bool:
