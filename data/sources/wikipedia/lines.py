@@ -5,7 +5,8 @@ In: text in which dropped markup left a mark. Out: its lines, without gaps, with
 
 import re
 
-from data.sources.wikipedia.marks import BREAK, GONE, HOLE, SOUND
+from data.sources.wikipedia.marks import BREAK, FIGURE, GONE, HOLE, SOUND
+from data.sources.wikipedia.missing import without_figures
 from data.sources.wikipedia.sentences import is_joined
 
 _TAIL = 200
@@ -15,7 +16,8 @@ _LABEL = 40  # most characters before a pronunciation in its clause
 _SOUND_CLAUSE = re.compile(rf"([^(;,)\n]{{0,{_LABEL}}}?)((?:[\[/]?{SOUND}[\]/]?[ {GONE}{BREAK}]*)+)(?=[;,)])")
 _WORD = re.compile(r"[^\W\d_]+\.?")
 _CLAUSE = re.compile(r"([;,]\s+)")  # `_readable_clauses` adds the space before it
-_STRAY = re.compile(r"\A[ ,;:]*(?:\.(?![\w.])[ ,;:]*)?")  # punctuation left over at the start of a line
+# Punctuation left over at the start of a line.
+_STRAY = re.compile(r"\A[ ,;:]*(?:\.(?![\w.])[ ,;:]*|[—–-] +)?")
 _PUNCTUATION = f" .,;:()[]–—-/&'\"{BREAK}"
 
 
@@ -26,6 +28,8 @@ def without_gaps(text: str) -> str:
     """
     if SOUND in text:
         text = _without_labels(text)
+    if FIGURE in text:
+        text = without_figures(text)
     if HOLE in text:
         text = _without_holes(text).replace(HOLE, GONE)
     first, *rest = (text + "\n" if text.endswith(GONE) else text).split(GONE)
@@ -47,7 +51,7 @@ def without_gaps(text: str) -> str:
         elif piece.startswith(")"):
             pieces[-1] = left.rstrip(" ,;")
         elif piece.startswith((",", ";")) or (space and piece[:1] == "."):
-            pieces[-1] = left.rstrip(",;:")
+            pieces[-1] = _without_left_over(left)
             if left.endswith(".") and piece[:1] == "." != piece[1:2]:  # ''Title.'' {{ISBN|…}}.
                 piece = piece[1:]
         elif space and piece.startswith("\n"):  # Paris, 1950, {{ISBN|…}}
@@ -58,6 +62,12 @@ def without_gaps(text: str) -> str:
             pieces.append(" " + piece if space and piece[0] not in ".,;:!?)]\n" else piece)
             space = False
     return "".join(pieces)
+
+
+def _without_left_over(left: str) -> str:
+    """The text without a mark or a dash at its end: `Its area — {{area}}.`"""
+    left = left.rstrip(",;:")
+    return left[:-2].rstrip(",;:") if left[-2:] in (" —", " –", " -") else left
 
 
 def _without_labels(text: str) -> str:

@@ -6,6 +6,7 @@ Control characters are removed from the input first, so none of these can come f
 KEPT, END = "\x01", "\x02"  # around the number of a verbatim text
 GONE = "\x03"  # something without prose was dropped here
 HOLE = "\x04"  # a template's prose is missing here
+FIGURE = "\x14"  # after a hole: what is missing was computed from data elsewhere, as a population
 BREAK = "\x05"  # nothing, but it separates the apostrophes on either side
 SOUND = "\x13"  # a pronunciation in brackets was dropped here
 LINE = "\x12"  # a line break from a tag, within one line of wikitext

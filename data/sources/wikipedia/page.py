@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from urllib.parse import unquote
 
-from data.sources.wikipedia.marks import BREAK, GONE, HOLE, SOUND, literal_apostrophes, literal_equals
+from data.sources.wikipedia.marks import BREAK, FIGURE, GONE, HOLE, SOUND, literal_apostrophes, literal_equals
 from data.sources.wikipedia.names import LANGUAGES, TITLES, Namespaces, prefix_of
 from data.sources.wikipedia.quotes import line_without_quotes
-from data.sources.wikipedia.sentences import continues_sentence, follows_word, in_brackets
+from data.sources.wikipedia.sentences import continues_sentence, follows_word, in_brackets, is_repeated
 from data.sources.wikipedia.tags import Tags
 from data.sources.wikipedia.templates import Rendered, Templates
 
@@ -185,12 +185,15 @@ class Page:
             text = BREAK + SOUND if self._follows_name(start) else SOUND
         elif text is Rendered.DROPPED:
             text = GONE
-        elif HOLE in text and not any(map(str.isalnum, text)):
-            text = HOLE  # a unit or a sign around what is missing
+        elif HOLE in text and not any(map(str.isalnum, text)):  # a unit or a sign around what is missing
+            is_computed = FIGURE in text or not any(HOLE in argument for argument in arguments)
+            text = HOLE + FIGURE if is_computed else HOLE
         elif _FRACTION.fullmatch(text) and self._before(start)[-1:].isdigit():
             text = f" {text}"  # 3{{frac|1|2}}
+        elif text[-1:] == "." and self._text[self._place : self._place + 2].rstrip() == ".":
+            text = text[:-1]  # 44 {{v. Chr.}}.
         self._replace(start, literal_equals(text) if self._open[_TEMPLATE] else text)
-        if text not in (GONE, HOLE, SOUND):
+        if text.rstrip(FIGURE) not in (GONE, HOLE, SOUND):
             self._shown = len(out)
 
     def _follows_name(self, start: int) -> bool:
@@ -203,7 +206,10 @@ class Page:
         text = self._templates.running_text(name, arguments)
         if text and self._stack and self._stack[-1][0] == _LINK and self._stack[-1][2]:
             return text  # a link's label
-        return text if text and continues_sentence(self._before(start), text, self._after()) else HOLE
+        after = self._after()
+        if is_repeated(text, after):
+            return GONE
+        return text if text and continues_sentence(self._before(start), text, after) else HOLE
 
     def _after(self) -> str:
         """The raw text after the current mark on its line."""

@@ -13,6 +13,7 @@ _MARKS = re.compile(f"[{SUP_END}{SUB_END}{BREAK}{GONE}{HOLE}{SOUND}]+")
 _TAGS = re.compile(r"<[^<>]{1,200}>")
 _LIST_MARKS = tuple("*#:;")
 _LIST = " \t*#:;'"  # characters that may precede a line's first word
+_SUBJECT = re.compile(r"[ \xa0](?:\([^()]*\)[ \xa0])?[—–-][ \xa0][^\W\d_]")  # Foxes (''Vulpes'') — animals
 
 
 def continues_sentence(before: str, text: str, after: str) -> bool:
@@ -26,16 +27,31 @@ def continues_sentence(before: str, text: str, after: str) -> bool:
     if before.endswith("''") and after.startswith("''"):  # no note or box is in italics or bold
         return True
     if not any(map(str.isalnum, left)):
+        if not before.strip(" '") and _is_subject(after):
+            return any(map(str.isalpha, text))
         return begins_lower or (after[:1] == "," and any(map(str.isalpha, text)))
     if left[-1].isalpha():  # within a word, such as the mark of a stressed vowel
         return text.isalpha() and len(text) < 4 and after[:1].isalpha()
     if left[-1] not in _OPENING:
         return False
     if left.rstrip(" \xa0'")[-1:] in _ENDING and not in_brackets(before):
-        return begins_lower
+        return begins_lower or (before[:1] not in _LIST_MARKS and _is_subject(after))
     if not right:
         return _is_unfinished(before)
     return right[0].isalnum() or right[0] in _FOLLOWING
+
+
+def _is_subject(after: str) -> bool:
+    """Whether a definition follows: the template before ` — a word` is what the article is about."""
+    subject = _SUBJECT.match(after.lstrip("'"))
+    return bool(subject) and subject[0][-1].islower()
+
+
+def is_repeated(text: str, after: str) -> bool:
+    """Whether the next words say the text again, as they do after a flag: {{X|Peru}} [[Peru]]."""
+    following = after.replace("&nbsp;", " ").lstrip(" \xa0'").removeprefix("[[")
+    is_name = text[:1].isupper() and following.startswith(text)
+    return is_name and not following[len(text) : len(text) + 1].isalnum()
 
 
 def _is_unfinished(line: str) -> bool:

@@ -27,6 +27,8 @@ __all__ = ["Namespaces", "wikitext_to_text"]
 _TWO_SCRIPTS = ("sr",)  # the paper's only language in two scripts
 _MAGIC = re.compile(r"__([^\W\d_]{2,40}(?:_[^\W\d_]{1,40}){0,4})__")
 _CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32)])
+# Where a word may be broken, the direction of writing, the order of bytes.
+_INVISIBLE = ("\xad", "\u200b", "\u2060", "\u200e", "\u200f", "\ufeff")
 _CONTROL = [chr(code) for code in (*range(9), *range(11, 32))]
 _ENTITY = re.compile(r"&(?:#\d{1,8}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 
@@ -52,7 +54,9 @@ def wikitext_to_text(
     # Entities are decoded last, so that their characters never act as markup.
     text = _ENTITY.sub(_character, text) if "&" in text else text
     text = restored(without_marks(text), verbatim)
-    return text.replace("\xa0", " ").replace("\xad", "").strip("\n")
+    for character in _INVISIBLE:
+        text = text.replace(character, "")
+    return text.replace("\xa0", " ").strip("\n")
 
 
 def _character(entity: re.Match[str]) -> str:

@@ -28,6 +28,13 @@ _UNIT = re.compile(
     r"(?:ft|mi|yd|lb|oz|mph|hp|[kcmdh]?m|[km]?g|[mhc]?l|t|ha|k?w|k?cal|km/h|m/s|[ксд]?м|мм|к?г|т|га|л|км/[чгh]|м/с|дка)[23²³]?|%|‰|°[cf]?|ºc"
     r"|[лк]\. ?с\."  # horsepower
 )
+# Units of the SI with their prefixes; their case counts. A power and a second unit may follow.
+_SI = re.compile(
+    r"(?:[kMGTPmcdhnpµμ]?(?:W|Wh|Hz|V|A|VA|J|N|Nm|Pa|eV|B|bit|bar|mol|cal|Ω|F|lm|lx|s|K|g|m|l|L|t|Bq|Sv|Gy|pc)|dB|min|h)"
+    r"[23²³]?(?:[/·][^\W\d_]{1,4}[23²³]?)?"
+)
+# {{x|5|hab./km²}}, {{x|5|tis. obyvatel}}: a noun or its abbreviation
+_COUNTED = re.compile(r"[^\W\d_]{2,}(?:\.|[23²³])?(?:/[^\W\d_]+[23²³]?| [^\W\d_]{2,}\.?)?")
 # {{m n.p.m.|250}}, {{m ü. M.|250}}: meters above the level of the sea, as abbreviated in a language
 _ABOVE_SEA = re.compile(r"[mм]\.? ?(?:[^\W\d_]{1,4}\. ?){2,4}[^\W\d_]{0,3}")
 _CONVERSION = re.compile(r"(\S+) (?:to|para|in|naar|till|til|do|на|в|у|a|en) \S+")
@@ -67,7 +74,8 @@ def of_its_name(name: str, positional: list[str]) -> str | None:
         return f"{positional[0]} {name}"
     if key in _MONEY or key in _AMOUNTS:
         return f"{positional[0]} {name if name[1:].islower() or '.' in name else name.upper()}"
-    return f"{positional[0]} {_unit(name)}" if _UNIT.fullmatch(key) else None
+    unit = key if name[:1] + key[1:] == name else name  # {{Km|5}}: names begin with a capital
+    return f"{positional[0]} {_unit(unit)}" if _UNIT.fullmatch(key) else None
 
 
 def quantity(positional: list[str]) -> str | None:
@@ -75,9 +83,14 @@ def quantity(positional: list[str]) -> str | None:
     if len(positional) < 2 or not _FIGURE.fullmatch(positional[0]):
         return None
     unit = positional[1].replace(SUP, "").replace(SUP_END, "")  # km<sup>2</sup>
-    is_noun = len(positional) == 2 and len(unit) > 2 and unit.isalpha() and unit.islower()
-    is_known = unit in _CODES or unit in _SIGNS or _UNIT.fullmatch(unit.lower())
+    is_noun = len(positional) == 2 and len(unit) > 2 and unit.islower() and _COUNTED.fullmatch(unit)
+    is_known = unit in _CODES or unit in _SIGNS or _UNIT.fullmatch(unit.lower()) or _is_si(unit)
     return f"{positional[0]} {_unit(unit)}" if is_noun or is_known else None
+
+
+def _is_si(unit: str) -> bool:
+    """Whether this is a unit of the SI; one letter may mean anything else."""
+    return len(unit) > 1 and _SI.fullmatch(unit) is not None
 
 
 def _unit(name: str) -> str:

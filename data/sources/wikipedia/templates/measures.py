@@ -28,7 +28,7 @@ _SIGNS = {
 _JOINING = ("et", "ou", "à", "et/ou", "y", "o", "a", "i", "e", "×", "x", "±", "-", "–", "/")  # not units
 _NUMBER = re.compile(r"[-+−]?[\d.,  ]+(?:[+/⁄]++(?:\d[\d/]*+|(?<=[+/⁄]/)))?")
 _EXPONENT = re.compile(r"(?<=[^\W\d_])([-−]?\d)(?![\d\w])")
-_AREA = re.compile(r"[a-zµμ]{1,3}[23]")
+_AREA = re.compile(r"[a-zµμкмсдга]{1,3}[23]")
 _FRENCH_BETWEEN = {
     "à": " à ",
     "et": " et ",

@@ -21,7 +21,8 @@ _COMMON |= {name: prefixed_ship(name) for name in common.SHIPS.split()}
 
 _SOUNDS = re.compile(
     r"ipa\d?\b|ipa[ac]?-|ipas?b?link|lautschrift$|audio(?:-ipa|$)|(?:ms)?api$|afi$|мфа\w?$|respell|ljud$"
-    r"|pronunciation|prononciation$|výslovnost$|uttal$|uitspraak$|вимова$",
+    r"|pronunciation|prononciation$|výslovnost$|uttal$|uitspraak$|вимова$|и[пф]а$|іпа$|kiejtés$|wymowa$|udtale$"
+    r"|izgovor$|изговор$|произношение$|pronun[cț]i",
     re.IGNORECASE,
 )
 _SPACES = re.compile(r"[\s_]+")
@@ -29,7 +30,7 @@ _SPACES = re.compile(r"[\s_]+")
 # Names of notes, boxes and pictures in all these languages; such templates are dropped if they have no rule.
 _NOTE = re.compile(
     r"#|.*[:?/]|cit[eaoáé]|ref|not[ae]?\b|poznámk|jegyzet|megj|opomb|napomen|напомен|бележк|uwag|efn|sfn|сфн|реф|harv|is[bs]n|исбн|doi|arxiv|pmid|oclc|coor\b|coord|koord|geo\w*\b"
-    r"|anchor|quel+e|flag|drapea|bandei?[ri]|zastav|zászl|vlag|vlajk|прапор|флаг|знаме|застав|.*icon\b|image"
+    r"|anchor|quel+e|flag|drapea|bandei?[ri]|zastav|zászl|vlag|vlajk|прапор|флаг|знаме|застав|.*i[ck]on|.*икон|image"
     r"|file|audio|stub|portal|info|nav\w*box|.*needed|see\b|main\b|also\b|voir|siehe|ver\b|zie\b"
     r"|se også|см\b|див\b|commons|wiki|web|lccn|imdb|use\b|pp-|pages?\b|.*сноска|прим|книга|статья|источник"
     r"|карт|основ|главн",

@@ -41,6 +41,18 @@ def nihongo(positional: list[str], named: dict[str, str]) -> str | None:
     return f"{first} ({inner})" if first and inner else first or inner
 
 
+def japanese(label: str) -> Rule:
+    """{{нихонго|name|kanji|romaji|extra}}: name (яп. kanji romaji, extra), with the word for Japanese."""
+
+    def rule(positional: list[str], named: dict[str, str]) -> str | None:
+        name, *words, extra = [*positional, "", "", "", ""][:4]
+        shown = " ".join(filter(None, words))
+        inner = ", ".join(filter(None, [f"{label} {shown}" if words[0] else shown, extra]))
+        return f"{name} ({inner})" if name and inner else name or inner or None
+
+    return rule
+
+
 def reading_first(positional: list[str], named: dict[str, str]) -> str | None:
     """{{nihongo3|English|kanji|romaji}}: romaji (kanji, English)."""
     english, kanji, romaji, *others = [*positional, "", "", ""]

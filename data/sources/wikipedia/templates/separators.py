@@ -14,6 +14,10 @@ _SEPARATORS = {"en": (",", ".")}  # of thousands, of decimals
 _SEPARATORS |= dict.fromkeys(("ca", "da", "de", "hr", "nl", "ro", "sl", "sr"), (".", ","))
 _SEPARATORS |= dict.fromkeys(("bg", "cs", "es", "fr", "hu", "it", "pl", "pt", "ru", "sv", "uk"), (" ", ","))
 _FOUR_TOGETHER = ("bg", "es", "pl", "pt", "ru", "uk")  # languages that write 1234 without a separator
+_UNITS = (
+    "unit", "units", "unitat", "einheit", "enhed", "enota", "jedinica", "јединица", "единица", "одиниця",
+    "mértékegység",
+)  # fmt: skip
 _NUMBER = re.compile(r"[-−]?\d+(?:\.\d+)?", re.ASCII)
 _WITH_COMMA = re.compile(r"[-−]?\d+,\d+", re.ASCII)
 
@@ -70,4 +74,5 @@ def rules_of(language: str) -> Rules:
     def with_unit(positional: list[str], named: dict[str, str]) -> str:
         return " ".join([rule(positional, named), *positional[1:]])
 
-    return {"formatnum": rule, "nts": rule, "fmtn": with_unit}
+    rules: Rules = {"formatnum": rule, "nts": rule, "fmtn": with_unit}
+    return rules | dict.fromkeys(_UNITS, number_and_units(language) if language in _SEPARATORS else units)

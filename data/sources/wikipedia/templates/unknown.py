@@ -10,6 +10,7 @@ import unicodedata
 
 from data.sources.wikipedia.names import LANGUAGES
 from data.sources.wikipedia.templates.arguments import split, wrapped
+from data.sources.wikipedia.templates.arguments import text as text_of
 from data.sources.wikipedia.templates.dates import date_in, era
 from data.sources.wikipedia.templates.figures import of_its_name, quantity
 from data.sources.wikipedia.templates.forms import forms_of
@@ -67,7 +68,7 @@ def running_text(arguments: list[str], language: str, name: str = "") -> str:
     numbered noun or an abbreviation.
     """
     positional, named = split(arguments)
-    texts = list(filter(None, positional))
+    texts = list(filter(None, positional)) or list(filter(None, [text_of([], named)]))
     if not texts:
         is_word = not arguments and (_NUMBERED.fullmatch(name) or _ABBREVIATION.fullmatch(name))
         return forms_of(named) or (name if is_word else "")

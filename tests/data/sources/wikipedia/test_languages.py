@@ -187,7 +187,7 @@ SENTENCES = [
      "Играют Анна Мост и Дом в 2005 при XIV том."),
     ("ru", "Имя {{хангыль|Ким|김|Kim}} или ({{китайский|春麗|春丽|Chūnlì}}).",
      "Имя Ким (김, Kim) или (кит. трад. 春麗, упр. 春丽, пиньинь Chūnlì)."),
-    ("pl", "Słowo ({{w języku|en|bridge}}) i strona {{w języku|de}} są.", "Słowo (bridge) i strona są."),
+    ("pl", "Słowo ({{w języku|en|bridge}}) i strona {{w języku|de}} są.", "Słowo (ang. bridge) i strona są."),
     ("bg", "През {{век|19}} беше.", "През 19 век беше."),
     ("pt", "É {{fact|a ponte mais velha|data=2010}} aqui.", "É a ponte mais velha aqui."),
     ("en", "It is old{{citation needed|no source}}, {{when|reason}}they say.", "It is old, they say."),
@@ -251,6 +251,8 @@ BIOGRAPHIES = [
     ("Titolo=Sir|Nome=Ian|Sesso=M|Attività=pilota|AttivitàAltre=, ingegnere e dirigente"
      "|Nazionalità=britannico",
      "Sir Ian è un pilota, ingegnere e dirigente britannico."),
+    ("Nome=Ada|Sesso=F|LuogoNascita=?|AnnoNascita=?|LuogoMorte=Roma|AnnoMorte=300|Attività=regina",
+     "Ada (... – Roma, 300) è stata una regina."),
 ]  # fmt: skip
 
 
@@ -259,6 +261,8 @@ def test_the_first_sentence_of_an_italian_biography_is_written(arguments, senten
     page = "{{Bio\n|" + arguments.replace("|", "\n|") + "\n}}\nVisse a lungo."
     assert wikitext_to_text(page, language="it") == f"{sentence}\nVisse a lungo."
     assert wikitext_to_text("{{Bio|Sesso=M}}\nVisse.", language="it") == "Visse."
+    going_on = "{{Bio|Nome=Ugo|FineIncipit=fu un re|Punto=no}}, padre di Eva."
+    assert wikitext_to_text(going_on, language="it") == "Ugo fu un re, padre di Eva."
 
 
 BLOCKS = [

@@ -26,14 +26,18 @@ def biography(positional: list[str], named: dict[str, str]) -> str | None:
     ending = named.get("fineincipit") or _what(named, is_dead)
     if ending:
         sentence += ending if ending[0] in ",;:" else f" {ending}"
-    return f"\n{sentence}{'' if named.get('punto', '').lower() == 'no' or sentence.endswith('.') else '.'} "
+    if named.get("punto", "").lower() == "no":  # the sentence goes on: `}}, padre di …`
+        return f"\n{sentence}"
+    return f"\n{sentence}{'' if sentence.endswith('.') else '.'} "
 
 
 def _event(named: dict[str, str], what: str) -> str:
     """Place and date: Roma, 1º maggio 1901."""
     place = named.get(f"luogo{what}alt") or named.get(f"luogo{what}", "")
     when = " ".join(filter(None, [named.get(f"giornomese{what}"), named.get(f"anno{what}")]))
-    return ", ".join(filter(None, [place, when]))
+    if place == "?":  # the template shows an unknown place or year as three periods
+        place = "" if when else "..."
+    return ", ".join(filter(None, [place, "..." if when == "?" else when]))
 
 
 def _what(named: dict[str, str], is_dead: bool) -> str:

@@ -2,7 +2,7 @@
 
 from data.sources.wikipedia.templates import functions
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
-from data.sources.wikipedia.templates.rules import FUNCTIONS
+from data.sources.wikipedia.templates.rules import FUNCTIONS, japanese
 from data.sources.wikipedia.templates.separators import number_and_units
 
 RUSSIAN = """
@@ -39,6 +39,9 @@ nl | нл → {1-2: }
 vgy → {1}
 рим | римские цифры | римское число → @roman
 хангыль → @nihongo
+нихонго | nihongo → @japanese
+bt-ruslat | bt-latrus → {1}[ ({2})]
+btname → {1-2: }
 китайский → кит.[ трад. {1,трад}][, упр. {2,упр}][, пиньинь {3,пиньинь}][, палл. {4,палл}]
 """
 RUSSIAN_DROPPED = """
@@ -57,6 +60,7 @@ s | nobr | nowrap | цитата | comment | abbr | lang-* | мова-* | mono
 lang | мова | кольоровий → @second
 не переклад → @interlanguage
 d → @second
+нихонґо | нихонго | nihongo → @japanese
 плюрал | plural → @plural
 бл. → бл. {1}
 століття → {1} століття
@@ -123,7 +127,11 @@ def _counted(language: str) -> Rule:
     return rule
 
 
+def _functions(language: str) -> dict[str, Rule]:
+    return {"plural": _plural(language), "counted": _counted(language), "japanese": japanese("яп.")}
+
+
 RULES = {
-    name: dropped(without) | compiled(table, FUNCTIONS | {"plural": _plural(name), "counted": _counted(name)})
+    name: dropped(without) | compiled(table, FUNCTIONS | _functions(name))
     for name, (table, without) in _TABLES.items()
 }

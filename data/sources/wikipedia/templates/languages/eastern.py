@@ -8,7 +8,7 @@ POLISH = """
 nowrap | cytat | poezja | ipa | abbr | skrót | cytat d | small | kapitaliki | lang-*
 | obce | nazwa biblijna → @text
 lang → @second
-w języku | język obcy → {2}
+język obcy → {2}
 link-interwiki → @interlanguage
 j → @units
 fmt → {*}
@@ -20,6 +20,7 @@ monitor polski → M.P. z {1} r.[ poz. {3,2}]
 rzymskie → @roman
 ok. → ok. {1}
 nihongo → @nihongo
+japoński → [jap. {1}][ {2}][, {3}]
 """
 POLISH_DROPPED = """
 cytuj * | cytuj stronę | cytuj książkę | cytuj pismo | r | odn | przypisy | osobny artykuł | zobacz też
@@ -52,7 +53,7 @@ nedostaje izvor | izvor? | tko | kada | nejasno → @wrapped
 """
 CROATIAN_DROPPED = """
 citiranje weba | citiranje knjige | cite * | glavni | glavni članak | izvori | infookvir * | mrva* | zastava
-| commonscat | vidi još | razdvojba | flag
+| commonscat | vidi još | razdvojba | flag | z
 """
 
 SLOVENIAN = """

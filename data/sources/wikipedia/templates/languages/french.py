@@ -79,6 +79,7 @@ terme défini | terme | term | souverain | souverain- | souverain2 | souverain3 
 japonais | chinois | coréen → @nihongo
 langue avec nom → [{2} : ]{3}
 graphie → ‹{1}›
+msapi → @bracketed
 racine | racine carrée → @root
 musique → @music
 pourcentage → {1} %

@@ -79,6 +79,7 @@ SWEDISH = """
 lang → @second
 lang-* | nowrap | citat | tal | versalgemen | kapitäler | ipa-text | ipa → @text
 språk → @second
+auktor → {1}[, {2}]
 """
 SWEDISH_DROPPED = """
 källa behövs | referens behövs | kb | fact | cn | citation needed | begär citat | fakta | faktamall

@@ -75,4 +75,5 @@ RULES: dict[str, Rules] = {
     language: by_name(language) | {"langx": by_argument(language)} for language in _OTHERS
 }
 RULES["bg"] |= dict.fromkeys(("lang", "език"), by_argument("bg"))
+RULES["pl"] = {"w języku": by_argument("pl")}
 RULES["cs"] |= {"vjazyce2": by_argument("cs"), "vjazyce": name("cs")}
