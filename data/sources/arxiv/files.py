@@ -25,6 +25,12 @@ _FILECONTENTS = re.compile(r"\s*+(?:\[[^\]]{0,100}\]\s*+)?\{([^{}]*)\}\n?")
 _INPUT_PATH = re.compile(r"\\input@path\s*+\{((?:\s*+\{[^{}]{0,200}\})+)")
 _INCLUDE_ONLY = re.compile(r"\\includeonly\s*+\{([^{}\\#]{0,4000})\}")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x1a")) + b"\x7f"
+# What goes with a paper or its class, and may have a whole document as an example.
+_NOT_PAPER = re.compile(
+    r"(?:^|/)(?:read[-_ ]?me|change(?:s|[-_ ]?log)|licen[cs]e|copying|makefile|latexmkrc)(?:[-_.][^/]*)?\Z"
+    r"|\.(?:md|markdown|rst|org|dtx|ins|lyx|[rs]nw|rmd|bat|sh)\Z",
+    re.IGNORECASE,
+)
 _MACROS = (".sty", ".cls", ".clo", ".def", ".cfg", ".bbl", ".bib", ".bst")
 
 
@@ -170,4 +176,5 @@ def _may_be_main(path: str, content: bytes) -> bool:
     is_text = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (
         len(head.translate(None, _CONTROLS)) >= 0.97 * len(head)
     )
-    return is_text and not path.lower().endswith(_MACROS) and not is_readme(path)
+    is_note = is_readme(path) or (_NOT_PAPER.search(path) and not path.lower().endswith((".tex", ".ltx")))
+    return is_text and not path.lower().endswith(_MACROS) and not is_note

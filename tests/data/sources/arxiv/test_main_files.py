@@ -69,6 +69,12 @@ OTHER = WHOLE.replace("BODY", "The second of two papers has words of its own.")
             ["a.tex"],  # each inputs the other
         ),
         ({"my.sty": WHOLE, "readme.txt": "x", "data": "y"}, []),
+        (
+            {"a.tex": WHOLE, "README.md": f"Begin like this:\n{OTHER}", "my.dtx": OTHER, "a.Rnw": OTHER},
+            ["a.tex"],
+        ),
+        ({"readme": f"Begin like this:\n{OTHER}", "read_me.txt": "\\LaTeX"}, []),
+        ({"readme.tex": WHOLE}, ["readme.tex"]),
         ({}, []),
     ],
 )
