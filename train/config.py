@@ -111,7 +111,7 @@ class TrainConfig:
         block_of(self.data.weights)  # refuses weights that no block can hold exactly
         self._check_steps()
         self._check_batch()
-        assert self.timeline.phases  # refuses phases that contradict the run
+        self._check_phases()
         require(self.workers >= 1, "workers", self.workers, "at least 1")
         require(self.threads is None or self.threads >= 1, "threads", self.threads, "null or at least 1")
         require(
@@ -173,6 +173,13 @@ class TrainConfig:
             f"a multiple of seq_len × micro_batch = {seq_len} × {self.micro_batch} = {step} tokens "
             f"(the nearest: {max(1, round(self.global_batch / step)) * step})",
         )
+
+    def _check_phases(self) -> None:
+        for phase in self.timeline.phases:
+            try:
+                self.model_at(phase.end)
+            except ValueError as error:
+                raise ValueError(str(error).replace("model.", f"phases.{phase.name}.", 1)) from None
 
     def _name_own_text(self) -> None:
         if self.data.name == "text":

@@ -3,9 +3,10 @@ contradictory values."""
 
 import re
 from dataclasses import dataclass, field
+from math import inf
 
 from configs.checks import one_of, require
-from model.parallelize.schedules import refuse_schedule
+from model.parallelize.schedules import refuse_schedule, refuse_stages
 
 
 @dataclass
@@ -40,8 +41,10 @@ class OptimConfig:
             self.decay_steps,
             "optim.schedule=wsd with it",
         )
-        require(self.eps > 0, "optim.eps", self.eps, "above 0")
-        require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or above")
+        require(0 < self.eps < inf, "optim.eps", self.eps, "above 0, and finite")
+        require(
+            0 <= self.weight_decay < inf, "optim.weight_decay", self.weight_decay, "0 or above, and finite"
+        )
         require(self.clip > 0, "optim.clip", self.clip, "above 0")
 
 
@@ -71,7 +74,9 @@ class ParallelConfig:
         one_of("parallel.reshard", self.reshard, ("auto", "always", "never"))
         modes = ("none", "selective", "full") + ("auto",) * self.auto
         one_of("parallel.activation_checkpointing", self.activation_checkpointing, modes)
-        if self.pp != 1:
+        if self.pp == 1:
+            refuse_stages(self.schedule, self.stages_per_rank)
+        else:
             refuse_schedule(
                 self.schedule,
                 self.stages_per_rank,
@@ -100,7 +105,7 @@ class CheckpointConfig:
         require(self.keep >= 1, "checkpoint.keep", self.keep, "at least 1")
         remote = self.remote is None or "://" in self.remote
         require(remote, "checkpoint.remote", self.remote, "a URL (s3://BUCKET/RUN)")
-        fast = self.upload_mbps is None or 0 < self.upload_mbps < float("inf")
+        fast = self.upload_mbps is None or 0 < self.upload_mbps < inf
         require(fast, "checkpoint.upload_mbps", self.upload_mbps, "a number above 0, or null")
         require(
             self.keep_every >= 0 and self.keep_every % self.every == 0,
@@ -201,7 +206,9 @@ class WatchdogConfig:
     integrity: float = 0.01  # share of a step for checking the state for flipped bits; 0: off, 1: check all
 
     def __post_init__(self) -> None:
-        require(self.timeout >= 0, "watchdog.timeout", self.timeout, "0 or above (seconds)")
+        longest = 10**8  # three years; far beyond, timers overflow
+        wanted = f"0 (off) to {longest} (seconds)"
+        require(0 <= self.timeout <= longest, "watchdog.timeout", self.timeout, wanted)
         require(self.integrity >= 0, "watchdog.integrity", self.integrity, "0 or above (share of a step)")
         for key in ("compare_every", "communication_every"):
             require(getattr(self, key) >= 0, f"watchdog.{key}", getattr(self, key), "0 or above (steps)")

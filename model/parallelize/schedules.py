@@ -43,10 +43,8 @@ SCHEDULES = {
 }
 
 
-def refuse_schedule(
-    schedule: str, stages_per_rank: int | None, *, activation_checkpointing: str, compile: bool, reshard: str
-) -> None:
-    """Raise ValueError, naming the key, for an unknown schedule or one that conflicts with other keys."""
+def refuse_stages(schedule: str, stages_per_rank: int | None) -> None:
+    """Raise ValueError, naming the key, for an unknown schedule or a number of stages that it cannot have."""
     if schedule not in SCHEDULES:
         raise ValueError(f"parallel.schedule={schedule}: expected one of {', '.join(SCHEDULES)}")
     kind = SCHEDULES[schedule]
@@ -56,6 +54,14 @@ def refuse_schedule(
             f"parallel.stages_per_rank={stages_per_rank}: expected {expected} with "
             f"parallel.schedule={schedule}"
         )
+
+
+def refuse_schedule(
+    schedule: str, stages_per_rank: int | None, *, activation_checkpointing: str, compile: bool, reshard: str
+) -> None:
+    """Raise ValueError, naming the key, for an unknown schedule or one that conflicts with other keys."""
+    refuse_stages(schedule, stages_per_rank)
+    kind = SCHEDULES[schedule]
     if not kind.splits_backward:
         return
     # Backward runs once for the inputs and again for the weights. Compiled graphs and what selective

@@ -62,6 +62,11 @@ KEYS = [
         "expected null or 2 or more with",
         "=null | =2 | =3",
     ),
+    ("parallel.schedule=half", "expected one of gpipe, 1f1b", "=gpipe | =1f1b"),  # without parallel.pp, too
+    ("parallel.stages_per_rank=-3", "expected null or 1 with", "=null | =1"),
+    ("optim.eps=inf", "expected above 0, and finite", "=0.1"),
+    ("optim.weight_decay=inf", "expected 0 or above, and finite", "=0 | =0.1"),
+    ("watchdog.timeout=inf", "expected 0 (off) to 100000000 (seconds)", "=0 | =100000000"),
 ]
 PHASES = [
     ("phases.b.until_step=9 phases.a.until_step=9", "expected a later end", "=10"),

@@ -55,7 +55,8 @@ def branched_config(
         ended |= {key: replace(phase, **_until(min(end, at))) for key, (phase, end) in past.items()}
         goes_on = parent.phases.get(parent.timeline.at(at + 1).name, PhaseConfig())
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", name)  # of the characters that a key may have
-        alone = {f"{name}-{at}" if name in ended else name: replace(goes_on, **_until(None))}
+        is_taken = name in ended or name == REST
+        alone = {f"{name}-{at}" if is_taken else name: replace(goes_on, **_until(None))}
         chain = ended | {
             key: _overlaid(given or PhaseConfig(), phase) if phases else _overlaid(phase, given)
             for key, phase in (phases or alone).items()

@@ -142,13 +142,15 @@ def timeline(
                 _mixture(name, phase, data),
                 length,
                 batch,
-                phase.rope_theta or rope_theta,
+                rope_theta if phase.rope_theta is None else phase.rope_theta,
                 first_token,
                 phase.schedule,
                 phase.lr,
             )
         )
     if not found or found[-1].end < steps:
+        if REST in phases:
+            raise ValueError(f"phases.{REST}: the name of the steps after the last phase; choose another")
         start = found[-1].end if found else 0
         weights = dict(data.chosen())
         found.append(Phase(REST, start, steps, weights, seq_len, global_batch, rope_theta, _tokens(found)))

@@ -5,6 +5,7 @@ folder lists the branches that need it (branches.json), so the parent keeps it.
 """
 
 import json
+import math
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -48,7 +49,10 @@ class Lineage:
         try:
             found = schema.LINEAGE.parse(content)
             without = {source: merged(ranges) for source, ranges in found.get("without", {}).items()}
-            updates = tuple(Stretch(**stretch) for stretch in found.get("updates", []))
+            updates = tuple(
+                Stretch(each["last"], each["betas"], math.inf if each["clip"] is None else each["clip"])
+                for each in found.get("updates", [])
+            )
         except (ValueError, TypeError) as error:
             raise RunError(
                 f"{path}: not readable ({error}); restore it: it says where this run's past is"
@@ -60,7 +64,12 @@ class Lineage:
         """Write it into `folder`, which becomes `run`; a parent next to `run` is named by a relative path."""
         parent = self.parent.resolve()
         near = parent.parent == run.resolve().parent
-        known = asdict(self) | {"parent": f"../{parent.name}" if near else str(parent)}
+        updates = [
+            asdict(each) | ({} if math.isfinite(each.clip) else {"clip": None})  # JSON has no infinity
+            for each in self.updates
+        ]
+        place = f"../{parent.name}" if near else str(parent)
+        known = asdict(self) | {"parent": place, "updates": updates}
         folders.write_whole(folder / NAME, json.dumps(known, indent=1))
 
     def checkpoint(self) -> tuple[Path, dict]:

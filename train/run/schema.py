@@ -53,7 +53,7 @@ def _stretch(value: object) -> bool:
         return False
     betas = value["betas"]
     is_pair = isinstance(betas, list) and len(betas) == 2 and all(number(b) and 0 <= b < 1 for b in betas)
-    return is_pair and integer(value["last"]) and number(value["clip"])
+    return is_pair and integer(value["last"]) and or_null(number)(value["clip"])
 
 
 def names(value: object) -> bool:

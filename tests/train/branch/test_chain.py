@@ -1,7 +1,11 @@
 """What a branch of a run with phases takes from the phase of its parent, and what from the typed words."""
 
+import json
+import math
+
 from tests.train.branch.test_branch import branch_of, chain, config_of
 from train.config import TrainConfig
+from train.run.lineage import Lineage, Stretch
 
 
 def test_the_runs_own_values_end_a_phase_of_others_if_they_are_typed():
@@ -33,3 +37,21 @@ def test_a_weight_that_is_not_typed_stays_as_in_the_parents_phase():
     assert mixture(docs, "data.weights.python_code=5") == {"python_code": 5.0, "python_docs": 90.0}
     assert mixture(docs, "data.sources=python_code,python_docs") == {"python_code": 60.0, "python_docs": 90.0}
     assert mixture(docs, "data=sample") == {"python_code": 60.0, "python_docs": 40.0}
+
+
+def test_a_branch_called_rest_can_be_branched_again():
+    """Which is what the steps after the last phase are called."""
+    named = branch_of(config_of(), 40, "seq_len=128", name="rest")
+    again = branch_of(named, 60, "phases.short.until_step=70", "phases.short.seq_len=64", name="c")
+    names = ["past", "rest-40", "short", "rest"]
+    assert [(name, end) for name, _, end, *_ in chain(again)] == list(zip(names, (40, 60, 70, 100)))
+
+
+def test_a_lineage_without_a_clip_reads_back(tmp_path):
+    updates = (Stretch(4, [0.9, 0.95], math.inf), Stretch(9, [0.9, 0.99], 1.0))
+    lineage = Lineage(tmp_path / "a", 9, "0" * 64, updates=updates)
+    child = tmp_path / "b"
+    child.mkdir()
+    lineage.write(child, child)
+    assert Lineage.read(child) == lineage
+    assert json.loads((child / "lineage.json").read_text())["updates"][0]["clip"] is None
