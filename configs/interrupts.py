@@ -30,6 +30,19 @@ def raise_again() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@contextmanager
+def importing() -> Iterator[None]:
+    """Within the block, which imports modules, Ctrl-C ends this process at once."""
+    is_main = threading.current_thread() is threading.main_thread()  # only that one may set handlers
+    if is_main:
+        end_at_once()
+    try:
+        yield
+    finally:
+        if is_main:
+            raise_again()
+
+
 def end_on_sigterm(code: int, line: str) -> None:
     """From now on SIGTERM prints `line` and ends this process with `code`; call it before any work starts.
 

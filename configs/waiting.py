@@ -4,13 +4,15 @@ On a terminal the live line counts the seconds. In a pipe or a log, a line is pr
 and then once a minute.
 """
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 from configs import terminal
+from configs.interrupts import importing
 
 AFTER = 4.0  # seconds of silence
 AGAIN = 60.0  # seconds between lines in a log
@@ -44,6 +46,18 @@ def waiting(doing: str | Doing) -> Iterator[None]:
             _changed.notify_all()
             if _shown and terminal.live_line() == _shown:
                 terminal.clear()
+
+
+@contextmanager
+def starting(verb: str) -> Iterator[None]:
+    """Report that a verb starts while the block imports its modules."""
+    gc.disable()
+    try:
+        with importing(), waiting(f"starting {verb}") if terminal.is_live() else nullcontext():
+            yield
+    finally:
+        gc.freeze()  # what imports create stays alive, so the garbage collector need never search it
+        gc.enable()
 
 
 def counted(activity: str, items: Sequence[T]) -> Iterator[T]:

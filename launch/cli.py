@@ -10,14 +10,12 @@ import os
 import shutil
 import sys
 import textwrap
-from contextlib import nullcontext
 from pathlib import Path
-from types import ModuleType
 
 from configs import terminal
 from configs.errors import explained, report
 from configs.interrupts import end_at_once, interrupted
-from configs.waiting import waiting
+from configs.waiting import starting
 
 # Verb: the module with its `main`, its config dataclass there (filled by configs/VERB.yaml), what it does.
 VERBS = {
@@ -184,19 +182,9 @@ def run(arguments: list[str]) -> int:
     except FileNotFoundError:  # torch's libraries would abort
         print("relama: error: the current folder was removed; cd to another one", file=sys.stderr)
         return 1
-    with waiting(f"starting {verb}") if terminal.is_live() else nullcontext():
-        module = _imported(VERBS[verb][0])  # torch alone takes seconds
+    with starting(verb):
+        module = importlib.import_module(VERBS[verb][0])  # torch alone takes seconds
     return module.main(overrides)
-
-
-def _imported(name: str) -> ModuleType:
-    """Import a module. What that creates stays alive, so the garbage collector need never search it."""
-    gc.disable()
-    try:
-        return importlib.import_module(name)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def usage() -> str:

@@ -18,8 +18,8 @@ from data.errors import DataError
 from data.folders import is_plain
 from data.mixture import DataConfig
 from data.tokens.store import TokenStore, manifest_checksum
+from model.formats.errors import FormatError
 from model.formats.huggingface import open_huggingface
-from model.formats.weights import FormatError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ROOMS = ("configs", "data", "model", "train", "launch")

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from model.config import LlamaConfig, hidden_dim
-from model.formats.weights import DTYPES, FormatError, refuse_unless_whole_number
+from model.formats.errors import FormatError
+from model.formats.weights import DTYPES, refuse_unless_whole_number
 
 # Values that a config may have or omit; any other value would change what is computed.
 FIXED = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.formats.weights import FormatError
+from model.formats.errors import FormatError
 
 SUFFIX = ".bin"
 # safetensors' names of dtypes.

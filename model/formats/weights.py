@@ -18,15 +18,12 @@ import torch
 from torch import Tensor
 
 from model.config import LlamaConfig
+from model.formats.errors import FormatError
 from model.llama import Llama
 from model.rotary import rotary_frequencies
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
-class FormatError(Exception):
-    """Weights that cannot be read or written: one line with the file, what was expected and how to fix it."""
 
 
 def refuse_pointer(path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from data import folders
 from data.errors import DataError
-from model.formats.weights import FormatError, written_whole
+from model.formats.errors import FormatError
+from model.formats.weights import written_whole
 
 TEXTS = [f"{number}" * 200_000 for number in range(4)]
 

@@ -12,9 +12,10 @@ from safetensors.torch import load_file, save_file, save_model
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 from transformers import LlamaConfig as TheirConfig
 
+from model.formats.errors import FormatError
 from model.formats.huggingface import open_huggingface, write_huggingface
 from model.formats.meta import open_meta, write_meta
-from model.formats.weights import DTYPES, FormatError, Weights, parameter_shapes
+from model.formats.weights import DTYPES, Weights, parameter_shapes
 from model.llama import Llama
 from tests.support.formats import CONFIG, FAMILY, LLAMA_3, drawn, filled, tokens, weights_of, write
 from tests.support.metas import metas_logits

@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model.config import LlamaConfig
+from model.formats.errors import FormatError
 from model.formats.huggingface import open_huggingface, write_huggingface
 from model.formats.meta import open_meta, write_meta
-from model.formats.weights import FormatError, Weights
+from model.formats.weights import Weights
 from model.llama import Llama
 from tests.support.formats import CONFIG, drawn, weights_of, write
 

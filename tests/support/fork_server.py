@@ -317,6 +317,7 @@ def _execute(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    import train.begin
     import train.main
     import train.trainer  # noqa: F401  # what most commands would import
     from configs import waiting

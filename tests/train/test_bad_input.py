@@ -52,6 +52,12 @@ def only_line(finished: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
+def test_a_mistyped_key_is_refused_before_torch_is_imported():
+    code = "import sys; sys.modules['torch'] = None; from train.main import main; sys.exit(main(['dim=5']))"
+    finished = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert "dim: unknown key" in only_line(finished)
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[:-100])
 

@@ -25,7 +25,7 @@ from configs.load import entry, load
 from configs.overrides import as_key
 from data import folders
 from data.errors import DataError
-from model.formats.weights import FormatError
+from model.formats.errors import FormatError
 from train.config import RunError
 from train.evaluation.any_task import AnyTask, refuse_unknown, score_any, table_of_any
 from train.evaluation.mmlu import over_all_questions

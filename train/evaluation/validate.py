@@ -12,7 +12,8 @@ from data.errors import DataError
 from data.mixture import DataConfig, find_stores
 from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
-from model.formats.weights import FormatError, Weights
+from model.formats.errors import FormatError
+from model.formats.weights import Weights
 from model.parallelize.mesh import Layout
 from train.config import RunError
 from train.evaluation.validation import validate

@@ -17,7 +17,7 @@ from configs.load import entry, load
 from configs.overrides import as_key
 from data.errors import DataError
 from data.tokens.tokenizer import Tokenizer
-from model.formats.weights import FormatError
+from model.formats.errors import FormatError
 from model.llama import Llama
 from train.config import RunError
 from train.generation.inference import InferenceParallel, load_over, started

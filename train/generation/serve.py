@@ -17,7 +17,7 @@ from configs import terminal
 from configs.load import entry, load
 from configs.overrides import as_key
 from data.errors import DataError
-from model.formats.weights import FormatError
+from model.formats.errors import FormatError
 from train.config import RunError
 from train.generation.batching import Batcher
 from train.generation.inference import InferenceParallel, load_over, started

@@ -15,7 +15,7 @@ from data.errors import DataError
 from data.folders import find_run, run_word
 from data.page import render
 from model.flops import n_params
-from model.formats.weights import FormatError
+from model.formats.errors import FormatError
 from train.config import RunError
 from train.generation.samples import make_samples
 from train.report import curves, life, recipe

@@ -18,7 +18,8 @@ from data.errors import DataError
 from data.tokens.store import tokenizer_files
 from data.tokens.tokenizer import Tokenizer
 from model.config import LlamaConfig
-from model.formats.weights import FormatError, Weights, parameter_shapes, written_whole
+from model.formats.errors import FormatError
+from model.formats.weights import Weights, parameter_shapes, written_whole
 from train.checkpoint.tensors import save_weights
 from train.config import RunError
 from train.weights.open import open_weights, tokenizer_of

@@ -17,9 +17,10 @@ from configs.waiting import waiting
 from data.errors import DataError
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.tokenizer_json import hugging_face_files, why_not_exportable
+from model.formats.errors import FormatError
 from model.formats.huggingface import write_huggingface
 from model.formats.meta import META_CONTEXT, SHARDS, write_meta
-from model.formats.weights import DTYPES, FormatError, Weights
+from model.formats.weights import DTYPES, Weights
 from train.config import RunError
 from train.weights.open import open_weights, tokenizer_of
 

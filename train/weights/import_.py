@@ -14,7 +14,8 @@ from torch import Tensor
 from configs.load import entry, load
 from data.errors import DataError
 from data.tokens.store import tokenizer_files
-from model.formats.weights import FormatError, Weights, parameter_shapes, refuse_not_finite, written_whole
+from model.formats.errors import FormatError
+from model.formats.weights import Weights, parameter_shapes, refuse_not_finite, written_whole
 from train.checkpoint.tensors import save_weights
 from train.config import RunError
 from train.weights.open import open_weights, tokenizer_of

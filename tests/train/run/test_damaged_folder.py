@@ -20,7 +20,7 @@ import pytest
 from configs.load import ConfigError, entry, from_yaml, load
 from data.errors import DataError
 from launch.main import progress
-from model.formats.weights import FormatError
+from model.formats.errors import FormatError
 from tests.support.runs import SMALL, learned
 from train.checkpoint import folder as checkpoints
 from train.config import RunError, TrainConfig
