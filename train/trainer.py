@@ -14,10 +14,10 @@ from torch import Tensor
 
 from data.loader import Loader
 from data.tokens.tokenizer import Tokenizer
-from train.attention_kernel import attention_kernel
 from train.checkpoint.certificate import Certifier
 from train.integrity.computation import Computation, MicroBatches
 from train.loggers.journal import Journal
+from train.metrics.attention_kernel import attention_kernel
 from train.metrics.clock import Clock
 from train.metrics.communication import Communication
 from train.metrics.profiler import Profiler
