@@ -45,6 +45,7 @@ _NOUN = re.compile(
     r"|shilling|taka|lira|rupiah|ringgit|rial|riyal|mark|zloty|koruna|forint|krone|krona|hryvnia|livre|libra|lire)s?"
 )
 _AMOUNTS = {"млн", "млрд", "тыс.", "тис.", "тыс", "mln", "mld", "mio", "mio.", "mrd", "mrd."}
+_AMOUNTS |= {"mia.", "mdr", "mkr", "milj.", "mill.", "mlrd", "mlrd."}
 _AMOUNTS |= {"tys.", "tis.", "mil.", "mld.", "хил.", "хиљ."}
 _NUMBER_SIGNS = {"§", "§§", "n°", "nº", "n.º", "n.°", "№", "nr.", "č.", "br."}
 _DOLLARS = re.compile(r"[A-Z]{1,3}[$£¥]")

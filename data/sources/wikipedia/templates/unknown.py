@@ -24,8 +24,9 @@ _CENTURY = re.compile(
 _FRACTION = re.compile(r"\d+/\d+")
 _FILE = re.compile(r"//|\.(?:jpe?g|png|svg|gif|og[agv]|webm|pdf|tiff?|mp3|mid)\b|^#|^\W*$", re.IGNORECASE)
 _SETTING = re.compile(
-    r"[a-z]{2,3}(?:-[A-Za-z]+)?|#[0-9a-fA-F]{3,8}|https?:.*"
-)  # a language, a color, an address
+    r"[a-z]{2,3}(?:-[A-Za-z]+)?|#[0-9a-fA-F]{3,8}|https?:.*|Q\d{1,10}"
+)  # a language, a color, an address, an item of Wikidata
+_ITEM = re.compile(r"Q\d{1,10}")
 _SENTENCE = re.compile(r"\S*+\s.*[.!?]", re.DOTALL)
 _VERSE = re.compile(r"\d{1,3}[:,]\s?\d{1,3}(?:[-–]\d{1,3})?")
 # {{XIX wiek}}, {{19. století}}, {{XIV}}, {{1.er}}
@@ -88,7 +89,7 @@ def running_text(arguments: list[str], language: str, name: str = "") -> str:
     if len(texts) > 1 and not any(map(str.isalpha, text)):
         return ""  # {{INRConvert|5|c}}: without the rule, a wrong figure
     is_sentence = text[0].isupper() and _SENTENCE.fullmatch(text)
-    if len(text) > _RUNNING or "\n" in text or is_sentence or _FILE.search(text):
+    if len(text) > _RUNNING or "\n" in text or is_sentence or _FILE.search(text) or _ITEM.fullmatch(text):
         return ""
     return f"{name} {text}" if _ABBREVIATION.fullmatch(name) else text  # {{niem.|Brücke}}
 

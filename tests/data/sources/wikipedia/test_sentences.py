@@ -51,6 +51,12 @@ SENTENCES = [
     ("ru", "{{нихонго|'''Мост'''|橋|хаси|или брод}} — слово, {{нихонго|Путь|道}} и {{нихонго|Дом}} тоже.",
      "Мост (яп. 橋 хаси, или брод) — слово, Путь (яп. 道) и Дом тоже."),
     ("uk", "{{нихонґо|Міст|橋|хаші}} — слово.", "Міст (яп. 橋 хаші) — слово."),
+    ("hu", "A híd ({{németül|Brücke}}; {{latinul|pons}}) áll.",
+     "A híd (németül: Brücke; latinul: pons) áll."),
+    ("it", "Il ponte ({{arabo|جسر|jisr}}; {{cinese|橋}}) è qui.", "Il ponte (جسر, jisr; 橋) è qui."),
+    # what Wikidata would say
+    ("ro", "'''Ion Pod''' ({{date biografice}}) {{este}} un sportiv.", "Ion Pod este un sportiv."),
+    ("hu", "A {{wd|Q7|Híd}} és {{wd|Q7}} itt.", "A Híd és itt."),
     # pronunciations, in brackets and elsewhere
     ("sr", "Мост ({{ИПА|mɔst}}; {{изговор|мост}}) је грађевина.", "Мост је грађевина."),
     ("hu", "A híd ({{kiejtés|hiːd}}) áll.", "A híd áll."),
@@ -61,6 +67,8 @@ SENTENCES = [
     ("cs", "Má {{počet|5|tis. obyvatel}} a {{xyz|5|k}} jiných.", "Má 5 tis. obyvatel a jiných."),
     ("uk", "Має {{одиниця|12345.6|км2}} та {{unit|5|м}}.", "Має 12 345,6 км² та 5 м."),
     ("hu", "Hossza {{Km|5}}, tömege {{Kg|7}}, ára {{Ft|9}}.", "Hossza 5 km, tömege 7 kg, ára 9 Ft."),
+    ("da", "Den kostede {{mia.|5}} {{cirka|1950}}.", "Den kostede 5 mia. ca. 1950."),
+    ("sl", "Leta {{okoli|1950}} je stal.", "Leta okoli 1950 je stal."),
     ("sv", "Arten {{auktor|Ek|1850}} lever.", "Arten Ek, 1850 lever."),
     # the text under a name, in templates that no table lists
     ("ro", "Podul {{xyz|text=cel vechi}} este aici.", "Podul cel vechi este aici."),

@@ -128,7 +128,7 @@ e | esp | e10 → [×10^{1}]
 bible | biblia | bíblia | bibel | bibbia | bijbel | bibelvers | bibelref | bibleverse | bibleref
 | библия | біблія | bibliai hely | biblie | biblija | библија | sveto pismo → @verse
 roman | roman numeral | número romano | numero romano → @roman
-circa | ca. | c. | ca → ca. {1}[–{2}]
+circa | cirka | ca. | c. | ca → ca. {1}[–{2}]
 coord → @coordinates
 # The word for a ship in the languages that have such a template.
 ship | navire | barco | buque | navio | nave | schip | schiff | vaixell | nau | navă | fartyg | skib | loď

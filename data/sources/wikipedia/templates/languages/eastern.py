@@ -60,6 +60,7 @@ SLOVENIAN = """
 jezik | lang → @second
 lang-* | jezik-* | nowrap | citat → @text
 stoletje → {1}. stoletje
+okoli → okoli {1}
 """
 SLOVENIAN_DROPPED = """
 navedi knjigo | navedi splet | navedi revijo | navedi * | glavni | glavni članek | sklici | infopolje *

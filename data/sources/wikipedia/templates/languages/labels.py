@@ -17,6 +17,7 @@ _BEFORE = {  # what stands before the word, around the name of its language
     "bg": "на {}:", "hu": "{}:",
 }  # fmt: skip
 _BY_CODE = {"ro": "{}", "sl": "jezik-{}"}  # names of templates, around a code; elsewhere lang-de and so on
+_BY_WORD = ("hu", "cs", "sl")  # the name of a language in these is an adverb, which means nothing else
 _BY_ABBREVIATION = {"sr": ("јез-", "jez-"), "hr": ("jez-",)}  # before the name in labels.tsv
 
 
@@ -41,6 +42,7 @@ def by_name(language: str, rule: Rule = _word) -> Rules:
         abbreviation = label.rstrip(".")
         for prefix in _BY_ABBREVIATION.get(language, ()):  # {{јез-енгл|…}}, {{јез-енг|…}}
             names += [prefix + code, prefix + abbreviation, prefix + abbreviation[:3]]
+        names += [label.rstrip(":")] if language in _BY_WORD else []
         rules |= dict.fromkeys(names, _labeled(label, rule))
     return rules
 

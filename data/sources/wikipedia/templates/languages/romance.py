@@ -63,7 +63,7 @@ ref-llibre | ref-web | ref-publicació | ref-notícia | ref-* | bandera | refer�
 
 ITALIAN = """
 tutto attaccato | ta | maiuscoletto | sc | nowrap | citazione | quote | ipa | lang-*
-| poem | greco | abbr | smaller → @text
+| poem | abbr | smaller → @text
 romano → @roman
 lang | colore → @second
 m | unità → @value and units
@@ -81,6 +81,8 @@ russo → [in russo: {1}][, traslitterato: {2}]
 ucraino → [in ucraino: {1}][, traslitterato: {2}]
 bulgaro → [in bulgaro: {1}][, traslitterato: {2}]
 bielorusso → [in bielorusso: {1}][, traslitterato: {2}]
+greco | arabo | ebraico | persiano | armeno | georgiano | cinese | coreano | hindi | thai | serbo | macedone
+→ {1}[, {2}]
 calcio | basket | rugby → {1}
 euro → €[ {1}]
 """
@@ -132,6 +134,7 @@ unitate → @units
 ill-wd → @labeled item
 alt → {1} m altitudine
 plural → @counted
+este → este
 secol | secolul → secolul {1}
 cca → cca {1}
 î.hr. | îhr → [{1} ]î.Hr.
@@ -140,7 +143,7 @@ d.hr. | dhr → [{1} ]d.Hr.
 ROMANIAN_DROPPED = """
 citat web | citat carte | articol principal | vezi și | listănote | informații bibliotecare
 | control de autoritate | commonscat | ciot* | infocaseta * | infobox * | dezambiguizare | steag
-| drapel | referințe | notă | clear
+| drapel | referințe | notă | clear | date biografice
 """
 
 _TABLES = {
