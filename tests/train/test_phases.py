@@ -117,7 +117,6 @@ def test_a_piece_of_the_schedule_leads_from_the_rate_before_the_phase_to_its_own
             ["model.rope_type=yarn", "phases.a.until_step=3", "phases.b.rope_theta=0.5"],
             "phases.b.rope_theta=0.5: must be above 1 with model.rope_type=yarn",
         ),
-        (["phases.rest.until_step=3"], "phases.rest: the name of the steps after the last phase"),
         (["phases.a.until=3"], "phases.a.until: unknown key; did you mean phases.a.until_step"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from train.config import RunError, TrainConfig
 from train.phases.config import PhaseConfig
-from train.phases.timeline import REST, Phase, end_by_share
+from train.phases.timeline import Phase, end_by_share, free_name
 
 FIXED = ("seed", "data_seed", "init", "restart")  # what a branch cannot change
 PAST = "past"  # the name of a parent's steps that had no phase name
@@ -55,8 +55,7 @@ def branched_config(
         ended |= {key: replace(phase, **_until(min(end, at))) for key, (phase, end) in past.items()}
         goes_on = parent.phases.get(parent.timeline.at(at + 1).name, PhaseConfig())
         name = re.sub(r"[^A-Za-z0-9_-]+", "_", name)  # of the characters that a key may have
-        is_taken = name in ended or name == REST
-        alone = {f"{name}-{at}" if is_taken else name: replace(goes_on, **_until(None))}
+        alone = {f"{name}-{at}" if name in ended else name: replace(goes_on, **_until(None))}
         chain = ended | {
             key: _overlaid(given or PhaseConfig(), phase) if phases else _overlaid(phase, given)
             for key, phase in (phases or alone).items()
@@ -143,7 +142,7 @@ def _mixture(typed: TrainConfig, phase: Phase, keys: list[str]) -> dict[str, flo
 def _past(parent: TrainConfig, at: int) -> dict[str, tuple[PhaseConfig, int]]:
     """The parent's phases that began before `at`, each with its end in the parent."""
     return {
-        PAST if phase.name == REST and REST not in parent.phases else phase.name: (
+        phase.name if phase.name in parent.phases else free_name(PAST, parent.phases): (
             parent.phases.get(phase.name, PhaseConfig()),
             phase.end,
         )

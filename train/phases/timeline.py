@@ -5,9 +5,10 @@ of the configuration alone.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, count
 
 from configs.checks import one_of, require
 from data.mixture import DataConfig, has_manifest
@@ -149,12 +150,17 @@ def timeline(
             )
         )
     if not found or found[-1].end < steps:
-        if REST in phases:
-            raise ValueError(f"phases.{REST}: the name of the steps after the last phase; choose another")
         start = found[-1].end if found else 0
         weights = dict(data.chosen())
-        found.append(Phase(REST, start, steps, weights, seq_len, global_batch, rope_theta, _tokens(found)))
+        name = free_name(REST, phases)
+        found.append(Phase(name, start, steps, weights, seq_len, global_batch, rope_theta, _tokens(found)))
     return Timeline(tuple(found))
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """`name`, with a number if it is taken."""
+    names = chain([name], (f"{name}-{number}" for number in count(2)))
+    return next(each for each in names if each not in taken)
 
 
 def _tokens(phases: list[Phase]) -> int:

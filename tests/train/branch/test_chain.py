@@ -40,11 +40,17 @@ def test_a_weight_that_is_not_typed_stays_as_in_the_parents_phase():
 
 
 def test_a_branch_called_rest_can_be_branched_again():
-    """Which is what the steps after the last phase are called."""
+    """Which is what the steps after the last phase are called, if no phase has that name."""
     named = branch_of(config_of(), 40, "seq_len=128", name="rest")
     again = branch_of(named, 60, "phases.short.until_step=70", "phases.short.seq_len=64", name="c")
-    names = ["past", "rest-40", "short", "rest"]
-    assert [(name, end) for name, _, end, *_ in chain(again)] == list(zip(names, (40, 60, 70, 100)))
+    assert ends(again) == {"past": 40, "rest": 60, "short": 70, "rest-2": 100}
+    last = branch_of(again, 80, "seq_len=32", name="d")
+    assert ends(last) == {"past": 40, "rest": 60, "short": 70, "past-2": 80, "d": 100}
+    assert [phase.seq_len for phase in last.timeline.phases] == [256, 128, 64, 256, 32]
+
+
+def ends(config: TrainConfig) -> dict[str, int]:
+    return {name: end for name, _, end, *_ in chain(config)}
 
 
 def test_a_lineage_without_a_clip_reads_back(tmp_path):
