@@ -85,7 +85,8 @@ def quantity(positional: list[str]) -> str | None:
         return None
     unit = positional[1].replace(SUP, "").replace(SUP_END, "")  # km<sup>2</sup>
     is_noun = len(positional) == 2 and len(unit) > 2 and unit.islower() and _COUNTED.fullmatch(unit)
-    is_known = unit in _CODES or unit in _SIGNS or _UNIT.fullmatch(unit.lower()) or _is_si(unit)
+    is_money = unit in _CODES or unit in _SIGNS or unit.lower() in _MONEY
+    is_known = is_money or _UNIT.fullmatch(unit.lower()) or _is_si(unit)
     return f"{positional[0]} {_unit(unit)}" if is_noun or is_known else None
 
 

@@ -67,6 +67,7 @@ SENTENCES = [
     ("cs", "Má {{počet|5|tis. obyvatel}} a {{xyz|5|k}} jiných.", "Má 5 tis. obyvatel a jiných."),
     ("uk", "Має {{одиниця|12345.6|км2}} та {{unit|5|м}}.", "Має 12 345,6 км² та 5 м."),
     ("hu", "Hossza {{Km|5}}, tömege {{Kg|7}}, ára {{Ft|9}}.", "Hossza 5 km, tömege 7 kg, ára 9 Ft."),
+    ("pl", "Kosztuje {{kwota|500|zł}}, a {{xyz|9|Kč}} mniej.", "Kosztuje 500 zł, a 9 Kč mniej."),
     ("da", "Den kostede {{mia.|5}} {{cirka|1950}}.", "Den kostede 5 mia. ca. 1950."),
     ("sl", "Leta {{okoli|1950}} je stal.", "Leta okoli 1950 je stal."),
     ("sv", "Arten {{auktor|Ek|1850}} lever.", "Arten Ek, 1850 lever."),
