@@ -24,7 +24,7 @@ from train.config_groups import (
     WatchdogConfig,
 )
 from train.phases.config import PhaseConfig
-from train.phases.timeline import Timeline, timeline
+from train.phases.timeline import MOST_TOKENS, Timeline, timeline
 
 # What a resumed run must keep; everything else (layout, logging, stop_at, …) may change.
 RUN_IDENTITY = (
@@ -42,6 +42,7 @@ RUN_IDENTITY = (
     "precision",
 )
 MOST_STEPS = 10**9  # five times LLaMA's tokens, one sequence at a time
+MOST_THREADS = 1024  # with many more, OpenMP crashes
 
 
 class RunError(Exception):
@@ -113,7 +114,9 @@ class TrainConfig:
         self._check_batch()
         self._check_phases()
         require(self.workers >= 1, "workers", self.workers, "at least 1")
-        require(self.threads is None or self.threads >= 1, "threads", self.threads, "null or at least 1")
+        threads = 1 if self.threads is None else self.threads
+        require(threads >= 1, "threads", self.threads, "null or at least 1")
+        require(threads <= MOST_THREADS, "threads", self.threads, f"at most {MOST_THREADS}")
         require(
             len(self.profile_steps) == 2 and 1 <= self.profile_steps[0] <= self.profile_steps[1],
             "profile_steps",
@@ -166,6 +169,9 @@ class TrainConfig:
         )
         require(self.micro_batch >= 1, "micro_batch", self.micro_batch, "at least 1 (sequences)")
         step = seq_len * self.micro_batch
+        require(
+            self.global_batch <= MOST_TOKENS, "global_batch", self.global_batch, f"at most {MOST_TOKENS:,}"
+        )
         require(
             self.global_batch >= step and self.global_batch % step == 0,
             "global_batch",

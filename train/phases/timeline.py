@@ -17,6 +17,7 @@ from data.phases.steps import Steps
 from train.phases.config import PhaseConfig
 
 SHAPES = ("constant", "linear", "cosine", "1-sqrt")
+MOST_TOKENS = 10**12  # of a step; LLaMA's whole training has a little more
 REST = "rest"  # what follows the last phase that is named
 
 
@@ -201,6 +202,7 @@ def _check_sizes(name: str, length: int, batch: int, most_seq_len: int, micro_ba
         length,
         f"at most model.max_seq_len={most_seq_len}",
     )
+    require(batch <= MOST_TOKENS, f"phases.{name}.global_batch", batch, f"at most {MOST_TOKENS:,}")
     row = length * micro_batch
     require(
         batch >= row and batch % row == 0,
