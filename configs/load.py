@@ -63,7 +63,7 @@ def load(name: str, schema: type[T], overrides: list[str]) -> T:
         word = next((argument for argument in typed if "${" in argument), error.full_key or name)
         raise ConfigError(f"{word}: {_first_line(error)}") from None
     except HydraException as error:
-        raise ConfigError(_first_line(error)) from None
+        raise ConfigError(_composing(error, typed)) from None
     return _to_dataclass(composed, schema, name)
 
 
@@ -203,6 +203,16 @@ def _type_line(error: OmegaConfBaseException, known: dict[str, object]) -> str:
             if parent in known:
                 return f"{key}={value}: expected {schemas.item_of(known[parent])}"
     return f"{key}: {_first_line(error)}"
+
+
+def _composing(error: Exception, typed: list[str]) -> str:
+    """What kept Hydra from composing, with how to go on if a dict has a key that its group lacks."""
+    line = _first_line(error)
+    group = line.removeprefix("Could not override '").removesuffix("'.")
+    word = next((argument for argument in typed if argument.startswith(f"{group}={{")), None)
+    if word is None:
+        return line
+    return f"{word}: has a key that configs/{group} does not list; give each key alone: {group}.KEY=VALUE"
 
 
 def _first_line(error: Exception) -> str:

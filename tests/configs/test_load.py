@@ -69,6 +69,8 @@ REFUSED = {
     "optim.betas=(0.9,0.95)": ["optim.betas=(0.9,0.95): expected a list such as 1,2"],
     "profile=(": ["profile=(: expected true or false"],
     "data.weights.a.b=1": ["data.weights.a={'b': 1}: expected a number"],
+    "phases={a: {until_step: 2}}": ["phases={a: {until_step: 2}}: has a key", "phases.KEY=VALUE"],
+    "parallel={tpp: 2}": ["parallel={tpp: 2}: has a key that configs/parallel", "parallel.KEY=VALUE"],
     "data.weights.python_code=null": ["data.weights.python_code=null: expected a number"],
 }
 
