@@ -5,6 +5,7 @@ and then once a minute.
 """
 
 import gc
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -52,11 +53,13 @@ def waiting(doing: str | Doing) -> Iterator[None]:
 def starting(verb: str) -> Iterator[None]:
     """Report that a verb starts while the block imports its modules."""
     gc.disable()
+    known = len(sys.modules)
     try:
         with importing(), waiting(f"starting {verb}") if terminal.is_live() else nullcontext():
             yield
     finally:
-        gc.freeze()  # what imports create stays alive, so the garbage collector need never search it
+        if len(sys.modules) > known:
+            gc.freeze()  # what imports create stays alive, so the garbage collector need never search it
         gc.enable()
 
 
