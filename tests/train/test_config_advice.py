@@ -65,7 +65,7 @@ KEYS = [
     ("parallel.schedule=half", "expected one of gpipe, 1f1b", "=gpipe | =1f1b"),  # without parallel.pp, too
     ("parallel.stages_per_rank=-3", "expected null or 1 with", "=null | =1"),
     ("threads=100000", "expected at most 1024", "=null | =1024"),
-    ("global_batch=1000000000000000000000000", "expected at most 1,000,000,000,000", "=4096"),
+    ("global_batch=1000000000000000000000000", "expected at most 1,000,000,000,000,000", "=4096"),
     ("optim.eps=inf", "expected above 0, and finite", "=0.1"),
     ("optim.weight_decay=inf", "expected 0 or above, and finite", "=0 | =0.1"),
     ("watchdog.timeout=inf", "expected 0 (off) to 100000000 (seconds)", "=0 | =100000000"),
@@ -84,7 +84,7 @@ PHASES = [
         "-phases.a.until_step | -phases.a.until_share",
     ),
     ("phases.a.seq_len=512", "at most model.max_seq_len=256", "=256 | model.max_seq_len=512"),
-    ("phases.a.global_batch=256000000000000", "expected at most 1,000,000,000,000", "=1024"),
+    ("phases.a.global_batch=256000000000000000", "expected at most 1,000,000,000,000,000", "=1024"),
     ("phases.a.global_batch=1000", "= 256 × 1 = 256 tokens", "=1024"),
     (
         "phases.a.sources=poems,python_docs",

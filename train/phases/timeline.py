@@ -17,7 +17,7 @@ from data.phases.steps import Steps
 from train.phases.config import PhaseConfig
 
 SHAPES = ("constant", "linear", "cosine", "1-sqrt")
-MOST_TOKENS = 10**12  # of a step; LLaMA's whole training has a little more
+MOST_TOKENS = 10**15  # of a step: seven hundred times LLaMA's whole training
 REST = "rest"  # what follows the last phase that is named
 
 

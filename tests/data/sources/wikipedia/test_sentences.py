@@ -1,12 +1,13 @@
 """Sentences as each Wikipedia has them: what they are about, their figures, what is said twice."""
 
-import time
+from collections.abc import Callable
 
 import pytest
 
 from data.sources.wikipedia.marks import FIGURE, HOLE
 from data.sources.wikipedia.missing import without_figures
 from data.sources.wikipedia.wikitext import wikitext_to_text
+from tests.support.cpu_time import takes_over
 
 SENTENCES = [
     # a short sentence goes with its figure, which the dump does not hold; abbreviations do not end it
@@ -86,10 +87,8 @@ def test_a_sentence_reads_as_in_its_wikipedia(number):
 
 
 def test_sentences_without_their_figure_are_found_in_time_by_the_length_of_the_page():
-    def seconds(count: int) -> float:
+    def read(count: int) -> Callable[[], object]:
         text = "It is. " + f"There are {HOLE}{FIGURE} people here. " * count + f"a {HOLE}{FIGURE} " * count
-        start = time.process_time()
-        without_figures(text)
-        return time.process_time() - start
+        return lambda: without_figures(text)
 
-    assert min(seconds(8000) for _ in range(3)) < 6 * min(seconds(2000) for _ in range(3)) + 0.01
+    assert not takes_over(6, read(8000), read(2000))
