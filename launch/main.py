@@ -55,11 +55,9 @@ def run(argv: list[str]) -> None:
     config = load("launch", LaunchConfig, mine)
     train = check(config, arguments)
     for name, kinds in without_effect(mine, config.cluster.name).items():
-        warn(f"warning: {name} has no effect with cluster={config.cluster.name}, only with {kinds}")
+        tell(f"warning: {name} has no effect with cluster={config.cluster.name}, only with {kinds}")
     path = run_path(train.run)
-    if (
-        measures
-    ):  # on the run's machines, with its number of processes; it makes no run, and reports what is missing
+    if measures:  # on the run's machines, with its number of processes; a check makes no run
         config, arguments, lineage = replace(config, max_restarts=0), [MEASURE, *arguments], None
     else:
         lineage = Lineage.read(path)
@@ -76,11 +74,11 @@ def run(argv: list[str]) -> None:
 def introduce(config: LaunchConfig, train: TrainConfig, path: Path, lineage: Lineage | None) -> None:
     """Say what the run continues from, and that the pods of a job share no folder."""
     if lineage:
-        warn(f"{path} continues from {lineage.parent} after step {lineage.step}")
+        tell(f"{path} continues from {lineage.parent} after step {lineage.step}")
     has_volumes = bool(config.cluster.volumes) or config.cluster.format == "trainjob"  # its runtime's
     are_apart = config.cluster.name == "kubernetes" and config.max_nodes > 1 and not has_volumes
     if are_apart and not train.checkpoint.remote:
-        warn(
+        tell(
             f"warning: without cluster.volumes=CLAIM:/path the {config.max_nodes} pods share no folder; "
             "put run= in one, or set checkpoint.remote=URL"
         )
@@ -102,7 +100,8 @@ def refuse_what_would_fail(
 
 
 def submit(config: LaunchConfig, path: Path, arguments: list[str], typed: list[str]) -> None:
-    """Hand the job to Slurm or Kubernetes; with `wait`, return when it, or the run's own job, has ended."""
+    """Hand the job to Slurm or Kubernetes. With `wait`, return once it has ended; if a job of this run is
+    queued or running already, that one is waited for instead."""
     place = k8s if config.cluster.name == "kubernetes" else slurm
     job = queued(path, config.cluster.name) if config.wait else None
     if job:
@@ -118,7 +117,8 @@ def submit(config: LaunchConfig, path: Path, arguments: list[str], typed: list[s
     print(f"Next:\n  relama launch status {word_for(path)}\n  relama launch stop {word_for(path)}")
 
 
-def warn(sentence: str) -> None:
+def tell(sentence: str) -> None:
+    """Print a line to standard error, which leaves standard output to what a dry run prints."""
     print(f"relama: {sentence}", file=sys.stderr)
 
 
@@ -138,7 +138,7 @@ def wait(path: Path, job: Job, is_queued: Callable[[Job], bool]) -> None:
             silent = False
         except ConfigError as error:  # the job continues while its cluster's controller restarts
             if not silent:
-                warn(f"{error}; still waiting")
+                tell(f"{error}; still waiting")
             silent = True
         time.sleep(POLL)
     if job.cluster == "kubernetes":  # its volume is not here
@@ -199,7 +199,7 @@ def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
             within = f"nodes={config.nodes}, on {plural(nodes, 'node')}: " if config.is_elastic else ""
             raise RunError(f"{within}{error}") from None
         if layout.world_size < processes and nodes in ends:
-            warn(
+            tell(
                 f"{layout.world_size} of {plural(processes, 'process', 'processes')} on "
                 f"{plural(nodes, 'node')} will work"
             )

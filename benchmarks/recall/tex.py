@@ -76,15 +76,15 @@ def judged(source: Path, record: Record) -> str:
         copy = Path(place) / "paper"
         shutil.copytree(source, copy, ignore_dangling_symlinks=True)
         folder = (copy / str(record.meta["main"])).parent
-        ours = theirs = words_set(folder, "as-written", texts[0])
-        if theirs:
-            ours = words_set(folder, "expanded", texts[1])
-    if not theirs:
+        written = words_set(folder, "as-written", texts[0])
+        expanded = words_set(folder, "expanded", texts[1]) if written else None
+    if not written:
         return "TeX does not set it"
-    if ours == theirs:
+    if expanded == written:
         return "equal"
-    changes = SequenceMatcher(None, theirs, ours or [], autojunk=False).get_opcodes()
-    shown = [(theirs[i:j], (ours or [])[k:m]) for tag, i, j, k, m in changes if tag != "equal"][:3]
+    expanded = expanded or []
+    changes = SequenceMatcher(None, written, expanded, autojunk=False).get_opcodes()
+    shown = [(written[i:j], expanded[k:m]) for tag, i, j, k, m in changes if tag != "equal"][:3]
     print(f"{source.name}, {record.meta['main']}: {shown}")
     return "different"
 

@@ -1,4 +1,4 @@
-r"""Where Project Gutenberg's header ends, and the facts in it.
+"""Where Project Gutenberg's header ends, and the facts in it.
 
 Since 1991 headers have ended with a START mark, with the small print, or with neither.
 """
