@@ -1,9 +1,10 @@
 """Tensor parallelism by fairscale's layers, with which LLaMA was trained (paper §2.4, Meta's model.py).
 
 Matrices are split as in `tensor.py`, except the embedding, split by dim as in Meta's code unless it is the
-output's matrix too. There is no sequence parallelism: between matrices every tp rank holds the full sequence.
-Outside, each parameter is a DTensor over the tp ranks, so FSDP2 shards it further, a norm counts it once, and
-checkpoints equal those of every layout. Only fairscale's arithmetic sees this rank's shard.
+output's matrix too or the ranks do not divide dim. There is no sequence parallelism: between matrices every
+tp rank holds the full sequence. Outside, each parameter is a DTensor over the tp ranks, so FSDP2 shards it
+further, a norm counts it once, and checkpoints equal those of every layout. Only fairscale's arithmetic sees
+this rank's shard.
 """
 
 from functools import partial
@@ -48,7 +49,8 @@ def fairscale_tensor_parallel(model: Llama, mesh: DeviceMesh) -> None:
         layer.ffn_norm = _norm(layer.ffn_norm, mesh)
     # A pipeline stage may lack an end and have an Identity, without weights, in its place.
     if isinstance(model.tok_embeddings, nn.Embedding):
-        split = _row_embedding if model.config.tie_word_embeddings else _embedding
+        is_even = model.config.dim % mesh.size() == 0  # heads of their own size leave dim free
+        split = _embedding if is_even and not model.config.tie_word_embeddings else _row_embedding
         model.add_module("tok_embeddings", split(model.tok_embeddings, mesh))
     if isinstance(model.output, nn.Linear):
         model.norm = _norm(model.norm, mesh)

@@ -35,6 +35,7 @@ CONFIG = LlamaConfig(
     rope_original_seq_len=16,
 )
 TIED = replace(CONFIG, tie_word_embeddings=True)
+ODD = replace(CONFIG, dim=41)
 STEPS, BATCH, SEQ = 10, 8, 16
 # Micro-batches per rank, activation checkpointing, reshard: both rows on 2 ranks, the first on 4.
 WAYS = ((2, "selective", "always"), (1, "none", "never"))
@@ -221,6 +222,7 @@ def plain_layers(model: Llama) -> list[str]:
 def on_all(world_size: int) -> list[str]:
     problems = on_layouts(LAYOUTS[world_size]) + on_layouts(LAYOUTS[world_size], config=TIED)
     problems += on_layouts(FAIRSCALE[world_size], "fairscale")
+    problems += on_layouts(FAIRSCALE[2] if world_size == 2 else [], "fairscale", ODD)
     return problems + on_pipelines(PIPELINES[world_size])
 
 
