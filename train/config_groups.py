@@ -74,9 +74,14 @@ class ParallelConfig:
         one_of("parallel.reshard", self.reshard, ("auto", "always", "never"))
         modes = ("none", "selective", "full") + ("auto",) * self.auto
         one_of("parallel.activation_checkpointing", self.activation_checkpointing, modes)
-        if self.pp == 1:
-            refuse_stages(self.schedule, self.stages_per_rank)
-        else:
+        refuse_stages(self.schedule, self.stages_per_rank)
+        if self.pp != 1 and self.no_pipeline:
+            raise ValueError(self.no_pipeline)
+
+    @property
+    def no_pipeline(self) -> str | None:
+        """Why these keys take no pp above 1, as a line that names one of them; None if they do."""
+        try:
             refuse_schedule(
                 self.schedule,
                 self.stages_per_rank,
@@ -84,6 +89,9 @@ class ParallelConfig:
                 compile=self.compile,
                 reshard=self.reshard,
             )
+        except ValueError as error:
+            return str(error)
+        return None
 
 
 @dataclass
@@ -148,6 +156,11 @@ class InLoopConfig:
         require(not self.every or bool(self.tasks), "evaluate.tasks", "", "tasks, such as piqa,hellaswag")
         require(self.limit is None or self.limit >= 1, "evaluate.limit", self.limit, "at least 1, or null")
         require(self.batch >= 1, "evaluate.batch", self.batch, "at least 1")
+
+    def conflict(self, other: str) -> str:
+        """The refusal of another key's value, with which the live weights cannot be copied."""
+        later = "set evaluate.every=0, and run relama evaluate weights=RUN@STEP"
+        return f"evaluate.every={self.every}: not with {other}; {later}"
 
 
 @dataclass

@@ -79,8 +79,7 @@ def choose_auto(
             return replace(found, reason=f"{room}; {why}{_idle(found.layout, world_size)}")
         tried.append(found)
     if not tried:
-        choose(replace(_fixed(wanted), dp_shard=-1), world_size, limits)  # raises with the reason
-        raise LayoutError(f"parallel=auto: no layout of world size {world_size} matches {wanted}")
+        choose(fixed(wanted), world_size, limits)  # as the first candidate, raises with the reason
     nearest = min(tried, key=lambda choice: choice.memory.peak)
     larger = next((world for world in _larger(world_size, limits) if any(map(fits, choices(world)))), None)
     fix = f"{larger} ranks would be enough" if larger else "no number of ranks would be enough"
@@ -112,7 +111,7 @@ def _candidates(
     for tp in divisors(ranks_per_node) if wanted.tp == -1 else [wanted.tp]:
         for cp in (1, 2, 4, 8, 16) if wanted.cp == -1 else [wanted.cp]:
             try:
-                layout = choose(replace(_fixed(wanted), tp=tp, cp=cp), world, limits)
+                layout = choose(replace(fixed(wanted), tp=tp, cp=cp), world, limits)
             except LayoutError:
                 continue
             found += [(layout, way) for way in (MODES if mode == "auto" else (mode,))]
@@ -128,10 +127,12 @@ def _candidates(
     )
 
 
-def _fixed(wanted: Layout) -> Layout:
+def fixed(wanted: Layout) -> Layout:
     """Sizes that are not searched: 1 unless requested; replicas as `choose` picks them."""
     sizes = {name: max(1, getattr(wanted, name)) for name in ("tp", "cp", "pp")}
-    return replace(wanted, dp_replicate=None if wanted.dp_replicate == -1 else wanted.dp_replicate, **sizes)
+    if wanted.dp_replicate == wanted.dp_shard == -1:  # only one can fill the world
+        wanted = replace(wanted, dp_replicate=None)
+    return replace(wanted, **sizes)
 
 
 def _larger(world: int, limits: Limits) -> Iterator[int]:

@@ -63,6 +63,7 @@ class Limits:
     micro_batches: int  # in one global batch
     schedule: str = "1f1b"  # pipeline schedule
     stages_per_rank: int | None = None  # None: the schedule's default
+    no_pipeline: str | None = None  # why other keys take no pp above 1, as "key=value: reason"
     # Of a run whose steps differ, all; then seq_len is the longest, and micro_batches divides each batch.
     lengths: tuple[int, ...] = ()
     batches: tuple[int, ...] = ()  # in micro-batches
@@ -78,6 +79,8 @@ class Limits:
         ):
             if size % tp:
                 return f"parallel.tp={tp}: does not divide the model's {name}={size}"
+        if layout.pp > 1 and self.no_pipeline:
+            return self.no_pipeline
         if layout.pp > 1 and model.tie_word_embeddings:
             return (
                 f"parallel.pp={layout.pp}: its first and last stages would share a matrix "
@@ -119,10 +122,13 @@ def choose(wanted: Layout, world_size: int, limits: Limits) -> Layout:
             raise LayoutError(f"parallel.{name}={size}: expected -1 (to fill) or at least 1")
     free = [name for name, size in sizes.items() if size == -1]
     if len(free) > 1:
-        raise LayoutError(f"parallel.{free[0]}=-1 and parallel.{free[1]}=-1: only one can fill the world")
+        raise LayoutError(
+            f"parallel.{free[0]}=-1 and parallel.{free[1]}=-1: only one can fill the world; "
+            f"set parallel.{free[0]}=1"
+        )
     fixed = math.prod(size for size in sizes.values() if size != -1)
     if world_size % fixed or (not free and fixed != world_size):
-        product = " × ".join(f"{name} {size}" for name, size in sizes.items() if size != 1)
+        product = " × ".join(f"{name} {size}" for name, size in sizes.items() if size != 1) or "every size 1"
         raise LayoutError(
             f"parallel: {product} = {fixed}{' × the rest' if free else ''}, but the "
             f"world size is {world_size}{_near(wanted, world_size, limits)}"

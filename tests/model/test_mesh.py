@@ -73,7 +73,12 @@ def test_fewer_key_heads_than_tp_ranks_are_refused_in_one_line(wanted):
         (Layout(pp=2, dp_shard=8), 16, ["parallel.pp=2", "1 micro-batch", "takes 2"]),
         (Layout(dp_shard=3), 4, ["dp_shard 3 = 3", "world size is 4"]),
         (Layout(dp_shard=-1, tp=3), 4, ["tp 3", "world size is 4"]),
-        (Layout(dp_shard=-1, tp=-1), 4, ["parallel.dp_shard=-1", "parallel.tp=-1"]),
+        (
+            Layout(dp_shard=-1, tp=-1),
+            4,
+            ["parallel.dp_shard=-1", "parallel.tp=-1", "set parallel.dp_shard=1"],
+        ),
+        (Layout(), 4, ["every size 1 = 1, but the world size is 4"]),
     ],
 )
 def test_impossible_layouts_are_refused_with_possible_ones(wanted, world_size, words):
@@ -89,6 +94,18 @@ def test_impossible_layouts_are_refused_with_possible_ones(wanted, world_size, w
             layout = Layout(**{name: int(size) for name, size in sizes})
             assert choose(layout, world_size, LIMITS) == layout
             assert math.prod(asdict(layout).values()) == world_size
+
+
+def test_no_pipeline_is_proposed_where_other_keys_take_none():
+    wanted, why = Layout(dp_shard=3), "parallel.compile=true: not with it"
+    with pytest.raises(LayoutError, match=r"these would work: .*parallel\.pp=2"):
+        choose(replace(wanted, tp=2), 4, LIMITS)
+    without = replace(LIMITS, no_pipeline=why)
+    with pytest.raises(LayoutError, match="these would work: ") as refused:
+        choose(wanted, 4, without)
+    assert "parallel.pp" not in str(refused.value)
+    with pytest.raises(LayoutError, match=f"^{why}; these would work: parallel.dp_replicate=2 "):
+        choose(Layout(pp=2, dp_shard=2), 4, without)
 
 
 def test_divisors_are_all_numbers_that_divide():

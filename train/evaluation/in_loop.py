@@ -125,16 +125,13 @@ def _copy(live: nn.Module, dtype: torch.dtype, ranks: Ranks) -> Llama:
 
 def refuse_impossible(config: TrainConfig) -> None:
     """Raise RunError for an unknown task, or a layout whose weights cannot be copied this way."""
-    every = f"evaluate.every={config.evaluate.every}"
-    later = "set evaluate.every=0, and run relama evaluate weights=RUN@STEP"
     try:
         import lm_eval  # noqa: F401
     except ImportError:
+        every = f"evaluate.every={config.evaluate.every}"
         raise RunError(f"{every} needs lm-eval: pip install -e '.[eval]', or evaluate.every=0") from None
-    if config.parallel.pp != 1:
-        raise RunError(f"{every}: not with parallel.pp, whose ranks have parts of the model only; {later}")
     if config.parallel.tp != 1 and config.parallel.tensor == "fairscale":
-        raise RunError(f"{every}: not with parallel.tensor=fairscale; {later}")
+        raise RunError(config.evaluate.conflict("parallel.tensor=fairscale"))
     refuse_indivisible(config.model, max(1, config.parallel.tp))
     benchmarks = config.evaluate.benchmarks
     if benchmarks and not Path(benchmarks).is_dir():

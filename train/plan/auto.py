@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import torch
 
-from model.parallelize.auto import choose_auto
+from model.parallelize.auto import choose_auto, fixed
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError
 from train.config import RunError, TrainConfig
 from train.ranks import identity
@@ -21,9 +21,10 @@ def settle(config: TrainConfig) -> TrainConfig:
         return config
     world_size, ranks_per_node = identity.world_size(), identity.local_world_size()
     on_gpu = device_type(config.device) == "cuda"
+    wanted = Layout(**{name: getattr(parallel, name) for name in DIMENSIONS})
     try:
         choice = choose_auto(
-            Layout(**{name: getattr(parallel, name) for name in DIMENSIONS}),
+            wanted,
             parallel.activation_checkpointing,
             world_size,
             limits_of(config, with_vocabulary(config.model)),
@@ -43,6 +44,8 @@ def settle(config: TrainConfig) -> TrainConfig:
             file=sys.stderr,
         )
     sizes = asdict(choice.layout)
+    if choice.layout.world_size < world_size:  # what fills the world leaves the same ranks idle again
+        sizes |= {name: getattr(fixed(wanted), name) for name in ("dp_replicate", "dp_shard")}
     return replace(
         config, parallel=replace(parallel, **sizes, activation_checkpointing=choice.mode, auto=False)
     )

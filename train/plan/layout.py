@@ -53,9 +53,10 @@ def settle_layout(config: PlanConfig) -> tuple[Layout, str, str]:
         micro_batches=config.micro_batches,
         schedule=parallel.schedule,
         stages_per_rank=parallel.stages_per_rank,
+        no_pipeline=f"parallel.pp={wanted.pp}: cannot be planned yet; use parallel.pp=1",
     )
     if wanted.pp != 1:
-        raise RunError(f"parallel.pp={wanted.pp}: cannot be planned yet; use parallel.pp=1")
+        raise RunError(limits.no_pipeline)
     if parallel.tensor != "dtensor":
         raise RunError(
             f"parallel.tensor={parallel.tensor}: cannot be planned yet; use parallel.tensor=dtensor"

@@ -59,6 +59,7 @@ def _used(config: PlanConfig) -> tuple[int, str]:
         micro_batches=sequences,
         schedule=config.parallel.schedule,
         stages_per_rank=config.parallel.stages_per_rank,
+        no_pipeline=config.parallel.no_pipeline,
     )
     try:
         used = choose(wanted, config.world_size, limits).world_size

@@ -90,9 +90,18 @@ def limits_of(config: TrainConfig, model: LlamaConfig) -> Limits:
         micro_batches=math.gcd(*batches),
         schedule=config.parallel.schedule,
         stages_per_rank=config.parallel.stages_per_rank,
+        no_pipeline=config.parallel.no_pipeline or _no_evaluation(config),
         # validation has the run's own length
         lengths=(config.sequence_length, *(phase.seq_len for phase in timeline.phases)),
         batches=batches,
+    )
+
+
+def _no_evaluation(config: TrainConfig) -> str | None:
+    """Why in-loop evaluation takes no pipeline, if the run has any."""
+    evaluate = config.evaluate
+    return (
+        evaluate.conflict("parallel.pp, whose ranks have parts of the model only") if evaluate.every else None
     )
 
 

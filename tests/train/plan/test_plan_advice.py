@@ -15,7 +15,9 @@ from train.plan.config import PlanConfig
 from train.plan.layout import settle_layout
 from train.plan.main import main
 from train.ranks import identity
+from train.ranks.setup import choose_layout
 
+ONLY_SAMPLES = ("parallel.cp=1", "parallel.tp=1")  # are shared by the ranks
 SIZE_7B = LlamaConfig(dim=4096, n_layers=32, n_heads=32, vocab_size=32000)
 
 
@@ -118,6 +120,50 @@ def test_what_auto_cannot_estimate_is_set_by_hand_or_gives_way(typed, monkeypatc
     kept = [word for word in words if word.partition("=")[0] not in keys]
     settled = settle(load("train", TrainConfig, [*kept, *mends, "parallel=auto"])).parallel
     assert not settled.auto and settled.tp * settled.pp * settled.dp_shard * (settled.dp_replicate or 1) == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "world", "used"),
+    [
+        (["global_batch=2304", *ONLY_SAMPLES], 2, 1),  # 9 micro-batches: one rank has nothing to do
+        (["global_batch=1536", "parallel.dp_replicate=2", *ONLY_SAMPLES], 8, 6),
+        (["global_batch=1536", "parallel.dp_replicate=2"], 5, None),
+        (["global_batch=2048", "parallel.dp_shard=2", "parallel.dp_replicate=-1", *ONLY_SAMPLES], 4, 4),
+        (["global_batch=2048", "parallel.dp_replicate=-1"], 4, 4),
+        (["global_batch=1536", "parallel.pp=2", *ONLY_SAMPLES], 10, 6),  # each pipeline takes two
+    ],
+    ids=str,
+)
+def test_a_layout_that_auto_chooses_is_accepted_with_the_ranks_that_it_leaves_idle(
+    typed, world, used, monkeypatch
+):
+    monkeypatch.setattr(identity, "world_size", lambda: world)
+    monkeypatch.setattr(identity, "local_world_size", lambda: world)
+    words = ["model=tiny", "device=cpu", "micro_batch=1", *typed, "parallel=auto"]
+    if used is None:
+        with pytest.raises(RunError, match=r"^parallel: dp_replicate 2 .* but the world size is 5"):
+            settle(load("train", TrainConfig, words))
+    else:
+        assert choose_layout(settle(load("train", TrainConfig, words))).world_size == used
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["parallel.schedule=zero_bubble", "parallel.compile=true"],
+        ["parallel.schedule=zbv", "parallel.reshard=always"],
+        ["evaluate.every=2", "evaluate.tasks=piqa"],
+    ],
+    ids=" ".join,
+)
+def test_a_pipeline_is_not_proposed_to_a_run_that_takes_none(typed, monkeypatch):
+    monkeypatch.setattr(identity, "world_size", lambda: 4)
+    words = ["model=tiny", "device=cpu", "parallel.dp_shard=3"]
+    with pytest.raises(RunError, match=r"these would work: .*parallel\.pp=2"):
+        choose_layout(load("train", TrainConfig, [*words, "parallel.tp=2"]))
+    with pytest.raises(RunError, match="these would work: ") as refused:
+        choose_layout(load("train", TrainConfig, [*words, "parallel.tp=2", *typed]))
+    assert "parallel.pp" not in str(refused.value)
 
 
 def choice(model: LlamaConfig, world: int, gib: float, micro_batch: int, seq_len: int = 2048):
