@@ -112,6 +112,10 @@ def test_a_piece_of_the_schedule_leads_from_the_rate_before_the_phase_to_its_own
         (["phases.a.weights.python_docs=-1"], "phases.a.weights.python_docs=-1.0: expected a weight above 0"),
         (["phases.a.schedule=linear"], "phases.a.schedule=linear: the first phase begins with the warm-up"),
         (["phases.a.until_step=3", "phases.b.lr=0.1"], "phases.b.lr=0.1: expected schedule= with it"),
+        (
+            ["phases.a.until_step=3", "phases.b.schedule=linear", "phases.b.lr=6"],
+            "phases.b.lr=6.0: expected at",
+        ),
         (["phases.a.rope_theta=0"], "phases.a.rope_theta=0.0: must be positive and finite"),
         (
             ["model.rope_type=yarn", "phases.a.until_step=3", "phases.b.rope_theta=0.5"],

@@ -253,6 +253,7 @@ def _check(name: str, phase: PhaseConfig, is_last: bool) -> None:
         require(value is None or value >= 1, f"phases.{name}.{key}", value, "at least 1")
     if phase.schedule is not None:
         one_of(f"phases.{name}.schedule", phase.schedule, SHAPES)
+    require(phase.lr is None or phase.lr <= 1, f"phases.{name}.lr", phase.lr, "at most 1")
     require(
         phase.lr is None or phase.schedule is not None, f"phases.{name}.lr", phase.lr, "schedule= with it"
     )

@@ -31,7 +31,7 @@ def rank() -> int:
 
 def world_size() -> int:
     """How many processes were started, idle ones included."""
-    return _number("WORLD_SIZE", 1)
+    return _number("WORLD_SIZE", 1, least=1)
 
 
 def local_rank() -> int:
@@ -41,27 +41,33 @@ def local_rank() -> int:
 
 def local_world_size() -> int:
     """How many processes were started on this machine."""
-    return _number("LOCAL_WORLD_SIZE", 1)
+    return _number("LOCAL_WORLD_SIZE", 1, least=1)
 
 
-def _number(name: str, alone: int) -> int:
-    """A variable that torchrun sets; `alone` without torchrun. Raises RunError for anything but digits."""
+def _number(name: str, alone: int, least: int = 0) -> int:
+    """A variable that torchrun sets; `alone` without torchrun. Raises RunError for other values."""
     value = os.environ.get(name, str(alone))
-    if not (value.isascii() and value.isdecimal()):
+    if not (value.isascii() and value.isdecimal() and int(value) >= least):
         raise RunError(
-            f"{name}={value}: expected a number, as torchrun sets it; unset {name} for one process"
+            f"{name}={value}: expected a number{' from 1 on' * least}, as torchrun sets it; unset {name} for "
+            "one process"
         )
     return int(value)
 
 
 def refuse_half() -> None:
-    """Raise RunError if only some of torchrun's variables are set, as another tool may have left them."""
+    """Raise RunError for incomplete or contradicting variables, which another tool may have left."""
     is_alone = world_size() == 1 and rank() == 0 and not {"RANK", "MASTER_ADDR"} <= os.environ.keys()
     if missing := [] if is_alone else [name for name in NEEDED if name not in os.environ]:
         there = (f"{name}={os.environ[name]}" for name in NEEDED if name in os.environ)
         raise RunError(
             f"{' '.join(there)}: set in the environment without {', '.join(missing)}; for one process "
             f"{unset()}, for several start with `relama launch processes=N`"
+        )
+    if rank() >= world_size():
+        raise RunError(
+            f"RANK={rank()}: expected a number below WORLD_SIZE={world_size()}, as torchrun sets it; for one "
+            f"process {unset()}"
         )
 
 

@@ -56,6 +56,8 @@ def test_a_network_interface_that_is_down_is_named(monkeypatch):
         ("RANK=0 MASTER_ADDR=h WORLD_SIZE=1", "without MASTER_PORT; "),
         ("RANK=first", "RANK=first: expected a number, as torchrun sets it; unset RANK for one process"),
         ("WORLD_SIZE=-1", "WORLD_SIZE=-1: expected a number"),
+        ("WORLD_SIZE=0", "WORLD_SIZE=0: expected a number from 1 on, as torchrun sets it; unset WORLD_SIZE"),
+        ("RANK=4 WORLD_SIZE=4 MASTER_ADDR=h MASTER_PORT=1", "RANK=4: expected a number below WORLD_SIZE=4, "),
     ],
 )
 def test_variables_that_another_tool_has_left_are_named(left, refusal, monkeypatch):
