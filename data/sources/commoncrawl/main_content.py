@@ -10,7 +10,7 @@ weaknesses by changing the parsed page before the extraction:
 - Lists near the body and lists with links are lost, as if each were a menu. Those near the body or after a
   paragraph that are not mostly links are moved deeper, with hidden text that makes their links a small part.
 - Numbered lists that start at a number other than 1 would be numbered from 1.
-- A sign that stands alone between tags (`1990</b>–<b>2000`) and a date in a sentence are lost.
+- A sign between tags (`1990</b>–<b>2000`, `</a>,&nbsp;<a>`) and a date in a sentence are lost.
 - Sometimes nearly the entire article is lost. If less than half of the paragraph text is extracted, the rules
   are relaxed step by step, until the article's text is taken without any rule. So is the largest text without
   paragraphs, only <br>, if less than half as much is extracted.
@@ -66,6 +66,7 @@ _COMMENTS = ", ".join(
 )
 _DATE_SHARE = 3  # a paragraph this many times as long as its date is a sentence, not a byline
 _BULLETS = frozenset("•‣▪▸►●■◆○▶◦∙")
+_DROPPED = 3  # bytes of a text that resiliparse takes for a bullet
 _JOINER = "\u2060"  # invisible, and removed afterwards, as is the next
 _SOFT_HYPHEN = "\u00ad"
 _DATES = "p time, li time, dd time, blockquote time"
@@ -96,8 +97,9 @@ def _with_marks(html: str, signs: list[int]) -> str:
 
 
 def _is_kept(sign: str) -> bool:
-    """Whether a sign that stands alone between tags is part of the text, not a bullet."""
-    return len(sign) == 1 and sign not in _BULLETS and not sign.isspace()
+    """Whether what stands alone between tags is part of the text, not a bullet, and would be dropped."""
+    is_dropped = len(sign.encode(errors="surrogatepass")) == _DROPPED
+    return is_dropped and sign not in _BULLETS and not sign.isspace()
 
 
 def _extract(html: str, facts: Facts) -> tuple[str, str]:

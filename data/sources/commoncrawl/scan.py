@@ -1,7 +1,7 @@
 """Scans a page's HTML once, before it is parsed: for its tags, its names, and the slower steps it needs.
 
 c/scan.c does the same as the patterns here, which are used if it is not compiled. A feature may be reported
-by mistake; its step then finds nothing to do. FORUM, PAGE_END and NUMBERED are exact.
+by mistake; its step then finds nothing to do. FORUM, PAGE_END, NUMBERED and LATE_TITLE are exact.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import NamedTuple
 try:
     import data.sources.commoncrawl.native as native
 
-    if getattr(native, "VERSION", 1) != 7:
+    if getattr(native, "VERSION", 1) != 8:
         raise ImportError("compiled from older sources; `make install` compiles it again")
 except ImportError:  # not compiled: there was no C compiler when Relama was installed
     native = None
@@ -29,15 +29,26 @@ except ImportError:  # not compiled: there was no C compiler when Relama was ins
     PAGE_END,
     NUMBERED,
     NAMED_ANCHOR,
-) = (1 << bit for bit in range(12))
+    LATE_TITLE,
+) = (1 << bit for bit in range(13))
 UNKNOWN = 1 << 62
 PAGE_ENDS = ("footer", "aside", "nav")
-# resiliparse drops a text of one character that takes three bytes, as if it were a bullet: 1990</b>–<b>2000.
-LONE_SIGN = re.compile(r">(\s*+)([\u0800-\uffff]|&#?\w{2,8};)(\s*+)<")
+# resiliparse drops a text of three bytes that does not end in ASCII, like a bullet: 1990</b>–<b>2000,
+# or a full stop and a hard space.
+LONE_SIGN = re.compile(
+    r">(\s*+)([\u0800-\uffff]|&#?\w{2,8};(?:[\x80-\u07ff]|&#?\w{2,8};)?"
+    r"|[!-%'-;=?-~](?:[\x80-\u07ff]|&#?\w{2,8};))(\s*+)<"
+)
 
 # Two patterns that begin with a literal are many times faster than one with a choice.
 _CLASS = re.compile(r"""class=("[^"]*"|'[^']*'|[^\s"'>]+)""")
 _ID = re.compile(r"""id=("[^"]*"|'[^']*'|[^\s"'>]+)""")
+
+_TITLE = re.compile("<title", re.IGNORECASE | re.ASCII)
+_HEAD_END = re.compile(  # a tag that ends the <head>, before which a page's title belongs
+    "<(?:header|(?!base|head|html|link|meta|noscript|script|style|template|title)[a-z])",
+    re.IGNORECASE | re.ASCII,
+)
 
 # Class names and ids of boxes that are never text, by kind: patterns that begin with two plain letters.
 _BOXES = {
@@ -101,6 +112,9 @@ def _scan(html: str) -> Facts:
     words = {*" ".join([value.strip("\"'") for value in values]).split()}
     names = [word for word in words if word[:2].lower() in _PAIRS or not word[:2].isascii()]
     features = FORMULA | TIME | RAISED | LOWERED | NAMED_HEADING | SHOWN | ANCHOR | LISTS | NAMED_ANCHOR
+    title, end = _TITLE.search(html), _HEAD_END.search(html)
+    if title and end and end.start() < title.start():
+        features |= LATE_TITLE
     if "osts:" in html or "Beiträge:" in html:
         features |= FORUM
     if any([f"<{end}" in html for end in PAGE_ENDS]):

@@ -3,7 +3,7 @@
 In: the parsed page. Out: the page with the text that a reader sees. <q> stands for quotation marks; a gloss
 over a word (<ruby> without <rp>) would run into the word; a picture of an emoji has the emoji as its
 alternative text; a heading's link to itself is only a sign beside it; keys are told apart, and what the page
-shows on a line of its own is.
+shows on a line of its own is. A title is no text wherever it stands, and what `!important` hides is hidden.
 """
 
 import re
@@ -14,34 +14,48 @@ from resiliparse.parse.html import HTMLTree
 from resiliparse.parse.html.node import ElementNode, Node
 
 from data.sources.commoncrawl.elements import select, span, text_of
-from data.sources.commoncrawl.scan import ANCHOR, EMOJI, SHOWN, Facts
+from data.sources.commoncrawl.scan import ANCHOR, EMOJI, LATE_TITLE, SHOWN, Facts
 
 _ANCHORS = ("#", "¶", "§", "🔗")  # texts of headings' links to themselves
 _SELF_LINKS = ", ".join(f'h{level} a[href*="#"]' for level in range(1, 7))
 # Elements that break lines in a browser, and not in resiliparse; others do if their style says so.
-_LINES = "summary, legend"
-_INLINE = ("a", "b", "cite", "code", "em", "font", "i", "label", "small", "span", "strong", "u")
-_STYLED = ", ".join(f'{tag}[style*="display"]' for tag in _INLINE)
+_LINES = "summary, legend, search"
+# HTML's own older names of elements that resiliparse does not know.
+_RENAMED = {"dir": "ul", "menu": "ul", "listing": "pre", "xmp": "pre"}
+_INLINE = {"a", "b", "cite", "code", "em", "font", "i", "label", "small", "span", "strong", "u"}
+_STYLED = '[style*="display"], [style*="float"]'
 _LINE_STYLE = r"display:\s*+(?:block|flex|grid|list-item|table)"
 _BLOCK = re.compile(rf"(?:^|;)\s*+{_LINE_STYLE}\s*+(?:[;!]|$)")
 _FLOAT = re.compile(r"(?:^|;)\s*+float:\s*+(?:left|right)")
 _INITIAL = 2  # most characters of an initial, with its quotation mark
-_MAY_BREAK = re.compile(rf"{_LINE_STYLE}[^<>{{}}]{{0,1000}}>")  # in a tag; cheaper to look for
+# In a tag; cheaper to look for.
+_MAY_BREAK = re.compile(rf"{_LINE_STYLE}[^<>{{}}]{{0,1000}}>")
+_MAY_FLOAT = re.compile(r"float:\s*+(?:left|right)[^<>{}]{0,1000}>")
+_MAY_HIDE = re.compile(r"!\s?important[^<>{}]{0,1000}>")
+_HIDING = re.compile(
+    r"(?:^|;)\s*+(?:display\s*+:\s*+none|visibility\s*+:\s*+hidden)\s*+!\s*+important", re.IGNORECASE
+)
+_JOINER = "\u2060"  # main_content.py's, after a sign that stands alone
 _MARKS = "\"'“”„‟«»‹›‘’‚「『"
 
 
 def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts, html: str) -> None:
     """Change the parsed page's text to what is shown; `html` is the page before parsing."""
-    if _MAY_BREAK.search(html):
+    if facts.features & LATE_TITLE:
+        _hide(select(body, "title"))
+    if _MAY_HIDE.search(html):
+        styled = select(body, '[style*="important"]')
+        _hide([each for each in styled if _HIDING.search(each.getattr("style") or "")])
+    if _MAY_BREAK.search(html) or _MAY_FLOAT.search(html):
         styled = select(body, _STYLED)
-        _break_lines(tree, [each for each in styled if _is_line(each)])
+        _break_lines(tree, [each for each in styled if each.tag in _INLINE and _is_line(each)])
     if facts.features & SHOWN:
+        _rename(tree, body)
         _quote(tree, body)
         _set_glosses_apart(body)
         _set_keys_apart(tree, body)
         _break_lines(tree, select(body, _LINES))
-        for element in select(body, "dialog:not([open]), canvas"):
-            element.set_attribute("hidden", "")
+        _hide(select(body, "dialog:not([open]), canvas"))
     if facts.features & ANCHOR:
         for link in select(body, _SELF_LINKS):
             if text_of(link).strip() in _ANCHORS:
@@ -55,10 +69,24 @@ def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts, html: str) -
 
 
 def _is_line(element: ElementNode) -> bool:
-    """Whether an element's style breaks lines around it, as it does not around a floating initial."""
+    """Whether an element's style breaks lines around it, as around no floating initial or picture."""
     style = element.getattr("style") or ""
-    is_initial = len(text_of(element).strip()) <= _INITIAL and _FLOAT.search(style) is not None
-    return _BLOCK.search(style) is not None and not is_initial
+    if _FLOAT.search(style) is not None:
+        return len(text_of(element).strip()) > _INITIAL
+    return _BLOCK.search(style) is not None
+
+
+def _hide(elements: Iterable[ElementNode]) -> None:
+    for element in elements:
+        element.set_attribute("hidden", "")
+
+
+def _rename(tree: HTMLTree, body: ElementNode) -> None:
+    for element in select(body, ", ".join(_RENAMED)):
+        renamed = cast(ElementNode, tree.create_element(_RENAMED[element.tag or ""]))
+        element.replace_with(renamed)
+        while (child := element.first_child) is not None:
+            renamed.append_child(child)
 
 
 def _forget_name(link: ElementNode) -> None:
@@ -83,7 +111,7 @@ def _quote(tree: HTMLTree, body: ElementNode) -> None:
 def _before(element: ElementNode) -> str:
     """The last character directly before an element, or a space."""
     node = element.previous_sibling
-    return ((node.text_content or "")[-1:] if node is not None else "") or " "
+    return ((node.text_content or "").rstrip(_JOINER)[-1:] if node is not None else "") or " "
 
 
 def _set_glosses_apart(body: ElementNode) -> None:

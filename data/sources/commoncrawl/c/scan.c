@@ -1,14 +1,14 @@
 /* One pass over a page's HTML, before it is parsed: which of the slower steps it needs at all.
 
-A feature may be reported where it is not, and its step then finds nothing to do, but never the reverse; FORUM, PAGE_END
-and NUMBERED are exact. Names and signs are those that the patterns of data/sources/commoncrawl/scan.py find. */
+A feature may be reported where it is not, and its step then finds nothing to do, but never the reverse; FORUM, PAGE_END,
+NUMBERED and LATE_TITLE are exact. Names and signs are those that the patterns of data/sources/commoncrawl/scan.py find. */
 
 #define _GNU_SOURCE
 #include "web.h"
 
 enum {
     FORMULA = 1, TIME = 2, RAISED = 4, LOWERED = 8, NAMED_HEADING = 16, FORUM = 32, SHOWN = 64, ANCHOR = 128,
-    LISTS = 256, PAGE_END = 512, NUMBERED = 1024, NAMED_ANCHOR = 2048
+    LISTS = 256, PAGE_END = 512, NUMBERED = 1024, NAMED_ANCHOR = 2048, LATE_TITLE = 4096
 };
 enum { N_FORMATTING = 12, MOST_ATTRIBUTES = 100 };
 static const char *const formatting[N_FORMATTING] = {
@@ -66,19 +66,20 @@ static int tag_features(const byte *name, const byte *end) {
     case 'f': return begins(name, end, "footer") ? PAGE_END : 0;
     case 'n': return begins(name, end, "nav") ? PAGE_END : 0;
     case 'c': return is_word(name, end, "canvas") ? SHOWN : 0;
-    case 'd': return is_word(name, end, "dialog") ? SHOWN : 0;
+    case 'd': return is_word(name, end, "dir") ? SHOWN | LISTS : is_word(name, end, "dialog") ? SHOWN : 0;
     case 'k': return is_word(name, end, "kbd") ? SHOWN : 0;
-    case 'l': return is_word(name, end, "legend") ? SHOWN : 0;
+    case 'l': return is_word(name, end, "legend") || is_word(name, end, "listing") ? SHOWN : 0;
     case 'q': return ends_name(name + 1, end) ? SHOWN : 0;
     case 'r': return is_word(name, end, "rt") && ends_name(name + 2, end) ? SHOWN : 0;
-    case 'm': return is_word(name, end, "math") ? FORMULA : 0;
+    case 'm': return is_word(name, end, "menu") ? SHOWN | LISTS : is_word(name, end, "math") ? FORMULA : 0;
     case 't': return is_word(name, end, "time") ? TIME : 0;
     case 's':
         if (is_word(name, end, "sup")) return RAISED;
         if (is_word(name, end, "sub")) return LOWERED;
-        if (is_word(name, end, "summary")) return SHOWN;
+        if (is_word(name, end, "summary") || is_word(name, end, "search")) return SHOWN;
         return is_word(name, end, "script") && may_hold_tex(name, end) ? FORMULA : 0;
     case 'u': return is_word(name, end, "ul") ? LISTS : 0;
+    case 'x': return is_word(name, end, "xmp") ? SHOWN : 0;
     case 'h':
         if (end - name < 3 || name[1] < '1' || name[1] > '6' || !is_space(name + 2)) return 0;
         return may_have_id(name + 2, end) ? NAMED_HEADING : 0;
@@ -86,20 +87,37 @@ static int tag_features(const byte *name, const byte *end) {
     return 0;
 }
 
-/* Whether the text from a > to the < at `end` is one sign of three bytes or one character reference. */
+/* The position after a character reference or, if there is none, NULL. */
+static const byte *after_reference(const byte *at, const byte *end) {
+    const byte *semicolon = at < end && *at == '&' ? memchr(at, ';', (size_t)(end - at)) : NULL;
+    return semicolon ? semicolon + 1 : NULL;
+}
+
+/* Whether the text from a > to the < at `end` may be three bytes: one sign, or ASCII and another. */
 static int is_lone_sign(const byte *at, const byte *end) {
     while (at < end && is_space(at)) at += width(*at);
     if (at >= end) return 0;
-    if (*at == '&') {
-        const byte *semicolon = memchr(at, ';', (size_t)(end - at));
-        if (!semicolon) return 0;
-        at = semicolon + 1;
-    } else {
-        if (width(*at) != 3) return 0;
+    if (width(*at) == 3) {
         at += 3;
+    } else {
+        const byte *first = after_reference(at, end), *second;
+        if (!first && *at >= 0x80) return 0;
+        at = first ? first : at + 1;
+        if ((second = after_reference(at, end))) at = second;
+        else if (at < end && width(*at) == 2) at += 2;
+        else if (!first) return 0;
     }
     while (at < end && is_space(at)) at += width(*at);
     return at >= end;
+}
+
+/* Whether a start tag ends the <head>, before which a page's title belongs. */
+static int ends_head(const byte *name, const byte *end) {
+    static const char *const parts[] = {
+        "base", "head", "html", "link", "meta", "noscript", "script", "style", "template", "title"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (is_word(name, end, parts[i])) return is_word(name, end, "header");
+    return lower(*name) >= 'a' && lower(*name) <= 'z';
 }
 
 /* Whether the text before `at` ends with the sign of a heading's link to itself: # \u00b6 \u00a7 \U0001f517 */
@@ -239,7 +257,7 @@ PyObject *scan(PyObject *module, PyObject *const *args, Py_ssize_t n_args) {
     const byte *end = begin + length, *resume = begin, *previous = begin, *counted = begin;
     Words words = {.at = PyMem_Calloc(64, sizeof *words.at), .size = PyMem_Calloc(64, sizeof *words.size), .mask = 63};
     PyObject *names = PyList_New(0), *signs = PyList_New(0);
-    int features = 0, failed = !names || !signs;
+    int features = 0, failed = !names || !signs, in_head = 1, is_titled = 0;
     if (!failed && (!words.at || !words.size)) failed = PyErr_NoMemory() == NULL;
     Py_ssize_t n_counted = 0; /* characters before `counted` */
     int64_t n_tags = 0, n_closing = 0, repeated = 0, size = 0, open[N_FORMATTING] = {0};
@@ -249,6 +267,11 @@ PyObject *scan(PyObject *module, PyObject *const *args, Py_ssize_t n_args) {
         int is_closing = name < end && *name == '/';
         n_closing += is_closing;
         if (name < end && !is_closing) features |= tag_features(name, end);
+        if (!is_titled && name < end && !is_closing) {
+            in_head = in_head && !ends_head(name, end);
+            is_titled = is_word(name, end, "title");
+            if (is_titled && !in_head) features |= LATE_TITLE;
+        }
         name += is_closing;
         if (is_closing && name < end && *name == 'a' && ends_with_anchor(begin, at)) features |= ANCHOR;
         int which = at >= resume && name < end ? formatting_name(name, end, &after) : -1;

@@ -62,6 +62,10 @@ def test_no_page_has_more_text_than_its_outline_says(native: ModuleType):
         "<ol id= start=5>",
         "<A\n NAME='b'>c<a href=x id=y>",
         "<a href=x id=y><ax id=x><a",
+        "<b>.\xa0</b>,&nbsp;<i>&amp;é</i>&#44;&#160;<b>\xa0.</b>é<b>a</b>:&nbsp;&nbsp;<i>é.</i>\x01\xa0<b>",
+        "<link><Body><title>a<menus><DIR><listing><search><xmp>",
+        "<header><TITLE>",
+        "<Head><META><\u017f><title><div><title>",
     ],
 )
 def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
@@ -69,7 +73,7 @@ def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
     slow = scan._scan(html)
     assert (n_tags, n_closing, set(names)) == (slow.n_tags, slow.n_closing, set(slow.names))
     assert len(names) == len(set(names))
-    exact = scan.FORUM | scan.PAGE_END | scan.NUMBERED
+    exact = scan.FORUM | scan.PAGE_END | scan.NUMBERED | scan.LATE_TITLE
     assert features & exact == slow.features & exact
     assert [place for place in signs if scan.LONE_SIGN.match(html, place)] == slow.signs
     for pattern, feature in {
@@ -78,9 +82,9 @@ def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
         re.compile("<sup", re.IGNORECASE): scan.RAISED,
         re.compile("<sub", re.IGNORECASE): scan.LOWERED,
         re.compile("<time", re.IGNORECASE): scan.TIME,
-        re.compile("<(?:q[ >]|rt[ >]|dialog|canvas)", re.IGNORECASE): scan.SHOWN,
+        re.compile("<(?:q[ >]|rt[ >]|dialog|canvas|dir|menu|listing|search|xmp)", re.IGNORECASE): scan.SHOWN,
         re.compile("[#¶§🔗]</a"): scan.ANCHOR,
-        re.compile("<ul", re.IGNORECASE): scan.LISTS,
+        re.compile("<(?:ul|menu|dir)", re.IGNORECASE): scan.LISTS,
         re.compile(r"<a\s+(?:name|id)=", re.IGNORECASE): scan.NAMED_ANCHOR,
     }.items():
         assert bool(features & feature) == bool(pattern.search(html))

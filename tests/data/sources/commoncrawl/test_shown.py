@@ -1,0 +1,86 @@
+"""The extraction takes what a browser shows: signs, lines of their own, and nothing that is hidden."""
+
+import pytest
+
+pytest.importorskip("resiliparse", reason="resiliparse is not installed (pip install -e '.[data]')")
+
+from data.sources.commoncrawl.main_content import extract
+
+PARAGRAPH = "<p>The lock keeper opens the gates at dawn, and the barges go through one after another.</p>"
+
+
+def lines(body: str, head: str = "<head><title>Locks</title></head>") -> list[str]:
+    """The lines of an article with this body."""
+    html = f"<html>{head}<body><article>{PARAGRAPH}{body}{PARAGRAPH}</article></body></html>"
+    found = [line.strip() for line in extract(html)[1].split("\n") if line.strip()]
+    return [line.replace("\xa0", " ") for line in found if not line.startswith("The lock keeper")]
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    {
+        "Ropes are at <a href=/r>the shed</a>.&nbsp;": "Ropes are at the shed.",
+        "<b>Ask Ada</b>,&nbsp;<b>Bo</b>,\xa0<b>Cy</b>&#44;&#160;<b>Di</b> or\n<i>&amp;&nbsp;</i>Co.": (
+            "Ask Ada, Bo, Cy, Di or & Co."
+        ),
+        "The <em>né</em> and <i> sé </i> and <i>&amp;é</i> are lent.": "The né and sé and &é are lent.",
+        "Lock <b>4\xa0</b>is open, <b>&alpha;\xa0</b>is not.": "Lock 4 is open, α is not.",
+        "Oars<b>&para;</b> are lent.": "Oars are lent.",  # a mark of headings, which is dropped as before
+        "She said,<br>\n„<q>Go on</q>“ and left.": "She said,|„Go on“ and left.",
+    }.items(),
+)
+def test_signs_between_tags_are_kept(html: str, text: str):
+    assert "|".join(lines(f"<p>{html}</p>")) == text
+
+
+@pytest.mark.parametrize(
+    "style",
+    ["display:none!important", "color:red; DISPLAY: none !important;", "visibility:hidden ! important"],
+)
+def test_what_a_style_hides_against_all_others_is_not_taken(style: str):
+    hidden = f"<div style='{style}'><p>Nobody reads these words about the cheap pills.</p></div>"
+    shown = "<p style='color:red !important'>The pumps are old.</p>"
+    assert lines(f"{hidden}<p>The bridge<span style='{style}'>pills</span> is up.</p>{shown}") == [
+        "The bridge is up.",
+        "The pumps are old.",
+    ]
+
+
+@pytest.mark.parametrize("before", ["<div></div>", "<p>", "<header>The canal</header>", "<x-icon>"])
+def test_a_title_after_the_end_of_the_head_is_no_text(before: str):
+    assert "Locks and weirs" not in "".join(lines("", f"<head>{before}<title>Locks and weirs</title></head>"))
+
+
+@pytest.mark.parametrize("tag", ["menu", "dir", "MENU"])
+def test_older_lists_are_lists(tag: str):
+    listed = f"<{tag}><li>A rope of hemp</li><li>A hook of iron</li></{tag}>"
+    assert lines(f"<p>Bring:</p>{listed}<p>Nothing else is needed here.</p>") == [
+        "Bring:",
+        "• A rope of hemp",
+        "• A hook of iron",
+        "Nothing else is needed here.",
+    ]
+
+
+@pytest.mark.parametrize(("tag", "word"), [("listing", "<b>go</b>"), ("xmp", "go"), ("LISTING", "go")])
+def test_older_program_text_keeps_its_lines(tag: str, word: str):
+    assert lines(f"<{tag}>open gates\n  {word} through\nclose</{tag}>after it<p>") == [
+        "open gates",
+        "go through",
+        "close",
+        "after it",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    {
+        "<h2><span style='float:right'>24 boats</span>The harbor today</h2>": "24 boats|The harbor today",
+        "<p>See<b style='color: red; float: left;'>the map</b>there.</p>": "See|the map|there.",
+        "<p>See <span style='float: right'><img src=x></span>the map.</p>": "See the map.",
+        "<p><span style='float:left; font-size:3em'>“T</span>hey came.</p>": "“They came.",
+        "<p>By and<search>Find a boat</search>by.</p>": "By and|Find a boat|by.",
+    }.items(),
+)
+def test_what_stands_apart_has_lines_of_its_own(html: str, text: str):
+    assert "|".join(lines(html)) == text
