@@ -41,6 +41,8 @@ _INLINE = {
 }
 # fmt: on
 _TEXTS = {"p", "li", "dd", "pre"}
+_HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
+_MENU = "menu"  # in a text, it names a program's menu: DocBook's guimenu, Sphinx's menuselection
 _ENDS = tuple(".!?:…。！？．।॥؟۔")  # of sentences, before closing marks
 _CLOSING = "\"'”’»」』)] \t\r\n"
 _OF_WORD = re.compile("(?:Word)?Section[0-9]+")
@@ -69,7 +71,7 @@ def find_article(body: ElementNode) -> Article | None:
 
     def locate() -> _Place:
         elements = dict(_elements_at(body, sorted({article, *surroundings})))
-        return elements[article], _without_words([elements[way] for way in surroundings])
+        return elements[article], without_words([elements[way] for way in surroundings])
 
     return Article(n_characters, min(n_visible, most), locate)
 
@@ -122,7 +124,7 @@ def _find_article(body: ElementNode) -> Article | None:
         held[place] += size
     while 2 * held[0] <= n_characters or path[0].tag in _PARTS:
         path, held = path[1:], [held[0] + held[1], *held[2:]]
-    return Article(n_characters, _n_visible(body), lambda: (path[0], _without_words(_surroundings(path))))
+    return Article(n_characters, _n_visible(body), lambda: (path[0], without_words(_surroundings(path))))
 
 
 def _ancestors(element: ElementNode) -> list[ElementNode]:
@@ -166,7 +168,7 @@ def _names_box(names: str) -> bool:
     return any([word in kept for word in _BOX_NAMES])
 
 
-def _without_words(surroundings: list[ElementNode]) -> list[ElementNode]:
+def without_words(surroundings: list[ElementNode]) -> list[ElementNode]:
     """The same without words of sentences and code, which lose the names that make them look like boxes."""
     boxes = []
     for element in surroundings:
@@ -180,16 +182,31 @@ def _without_words(surroundings: list[ElementNode]) -> list[ElementNode]:
 
 
 def _is_word(element: ElementNode) -> bool:
-    """Whether an inline element is a part of code, or the smaller part of a sentence."""
+    """Whether an inline element is a part of code, the smaller part of a sentence, or a program's menu."""
     around = element.parent_element
     while around is not None and around.tag in _INLINE:
         around = around.parent_element
-    if around is None or around.tag not in _TEXTS:
+    if around is None or around.tag not in _TEXTS | _HEADINGS:
         return False
     text = text_of(around)
+    if _names_menu(element) and _has_letters(text.replace(text_of(element), "", 1)):
+        return True
+    if around.tag in _HEADINGS:
+        return False
     return around.tag == "pre" or (
         2 * len(text_of(element)) <= len(text) and text.rstrip(_CLOSING).endswith(_ENDS)
     )
+
+
+def _names_menu(element: ElementNode) -> bool:
+    """Whether an element looks like a box because of its menu alone, and holds no link."""
+    names = f"{element.class_name} {element.id}".lower()
+    is_menu = _MENU in names and not _names_box(names.replace(_MENU, ""))
+    return is_menu and element.query_selector("a") is None and element.closest("a") is None
+
+
+def _has_letters(text: str) -> bool:
+    return any(map(str.isalnum, text))
 
 
 def _siblings(

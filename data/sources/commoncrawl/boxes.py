@@ -12,6 +12,7 @@ from typing import cast
 from resiliparse.parse.html import NodeType
 from resiliparse.parse.html.node import ElementNode, Node
 
+from data.sources.commoncrawl.article import without_words
 from data.sources.commoncrawl.elements import select, text_of
 from data.sources.commoncrawl.scan import FORUM, PAGE_ENDS, Facts, kind_of
 
@@ -98,10 +99,11 @@ def remove_page_ends(body: ElementNode) -> None:
 
 
 def _remove_named(body: ElementNode, names: set[str]) -> None:
-    small, surroundings, widgets, gutters = (
+    small, surroundings, widgets, gutters, words = (
         _elements(body, [name for name in names if kind_of(name) == kind])
-        for kind in ("small", "surroundings", "widget", "gutter")
+        for kind in ("small", "surroundings", "widget", "gutter", "word")
     )
+    without_words(words)
     size = len(text_of(body)) if surroundings or widgets else 0
     widgets = _outermost(widgets)
     in_widgets = sum(len(text_of(element)) for element in widgets)

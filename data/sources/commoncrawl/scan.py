@@ -50,7 +50,8 @@ _HEAD_END = re.compile(  # a tag that ends the <head>, before which a page's tit
     re.IGNORECASE | re.ASCII,
 )
 
-# Class names and ids of boxes that are never text, by kind: patterns that begin with two plain letters.
+# Class names and ids of boxes that are never text, and of words that look so, by kind: patterns that begin
+# with two plain letters.
 _BOXES = {
     "small": (
         "sharing", "share", "sharedaddy",
@@ -70,6 +71,8 @@ _BOXES = {
         r"newsletter(?:-\w+)*",
     ),
     "widget": ("widget", "widgets?-area", r"widget[_-]\w[\w-]*"),
+    # Words that resiliparse takes for links to share a page wherever they are.
+    "word": (r"email[\w-]*",),
     # Line numbers of code: Pygments, SyntaxHighlighter, Rouge, Crayon, WP-Syntax, highlight.js, GitHub.
     "gutter": (
         "gutter", "linenos?", "linenodiv", "line-?numbers?", "line_numbers?", "rouge-gutter", "crayon-nums",

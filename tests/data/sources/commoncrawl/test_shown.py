@@ -84,3 +84,26 @@ def test_older_program_text_keeps_its_lines(tag: str, word: str):
 )
 def test_what_stands_apart_has_lines_of_its_own(html: str, text: str):
     assert "|".join(lines(html)) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    {
+        "<ul><li>menu: <span class=guimenu>Boat</span> → <b class='x menuitem'>Moor</b>;</li></ul>": (
+            "• menu: Boat → Moor;"
+        ),
+        "<p>In <span class=menuchoice><em class=guimenu>File</em> → <i class=submenu>New</i></span></p>": (
+            "In File → New"
+        ),
+        "<h3>The <span class=guisubmenu>Ropes</span> part</h3>": "The Ropes part",
+        "<p>Write to <code class=email>&lt;<a class=email-link href=x>ada@x</a>&gt;</code> about it.</p>": (
+            "Write to <ada@x> about it."
+        ),
+        "<p><span class=menu-text>Home</span></p>": "",
+        "<h3>The tide <span class=submenu-author>by Ada</span></h3>": "The tide",
+        "<p>Go <span class=menu><a href=/>home</a></span></p>": "Go",
+        "<p><a class=email href=x>Send it to a friend</a></p>": "",
+    }.items(),
+)
+def test_menus_and_addresses_in_a_text_are_no_boxes(html: str, text: str):
+    assert "|".join(lines(html)) == text
