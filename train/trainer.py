@@ -60,7 +60,7 @@ class Trainer:
         self.stragglers = Stragglers(config.watchdog.compare_every, ranks.device)
         # torch allows one profiler at a time.
         profiled_for_communication = 0 if config.profile else config.watchdog.communication_every
-        self.communication = Communication(profiled_for_communication, ranks.device)
+        self.communication = Communication(profiled_for_communication, ranks, config.model.n_layers)
         profile_steps = config.profile_steps if config.profile else []
         self.profiler = Profiler(folder.path, profile_steps, ranks.rank, ranks.device)
         self.measured = state.measured
@@ -186,12 +186,14 @@ class Trainer:
 
     def _read(self, batches: MicroBatches, clock: Clock) -> Iterator[tuple[Tensor, Tensor]]:
         """One step's micro-batches, on the device."""
-        for _ in range(self._micro_batches):
+        for micro in range(self._micro_batches):
+            self.communication.before(micro, self._micro_batches)
             # The first step may compile, and connects all ranks.
             self.watchdog.beat(f"training after step {self.state.step}", 1.0 if self._warm else LONG)
             with clock.stretch("data"):
                 inputs, labels = (self._on_device(part) for part in next(batches))
             yield inputs, labels
+        self.communication.after_last(self._micro_batches)
         self._warm = True
 
     def _on_device(self, part: Tensor) -> Tensor:
