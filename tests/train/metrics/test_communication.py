@@ -25,7 +25,7 @@ def test_exposed_time_equals_a_count_of_every_moment(seed):
 
     collectives, computing = stretches(), stretches()
 
-    def under_way(which: list[tuple[float, float]], now: int) -> bool:
+    def under_way(which: list[tuple[int, int]], now: int) -> bool:
         return any(begin <= now < end for begin, end in which)
 
     counted = sum(under_way(collectives, now) and not under_way(computing, now) for now in range(80))
