@@ -65,7 +65,7 @@ class Trainer:
         self.profiler = Profiler(folder.path, profile_steps, ranks.rank, ranks.device)
         self.measured = state.measured
         self.certifier = Certifier(state.saving.saver, config.checkpoint.verify, ranks.device)
-        self.computation = Computation(state.model, config.optim.clip, ranks)
+        self.computation = Computation(state.model, config.optim.clip, ranks, watchdog.beat_on)
         identity.say(f"attention kernel: {attention_kernel(config, ranks)}")
         self.tokenizer = Tokenizer(folder.tokenizer)
         self.throughput = Throughput(config, ranks)

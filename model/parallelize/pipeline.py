@@ -6,7 +6,7 @@ parameter keeps its full name. torch.distributed.pipelining schedules the stages
 The micro-batches are those of gradient accumulation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any
 
@@ -65,6 +65,7 @@ class Pipeline(nn.Module):
         self.total = self.size * len(stages)
         self.config = next(iter(stages.values())).config
         self.dtype, self.sequence_parts = dtype, sequence_parts
+        self.progressed: Callable[[], object] = lambda: None  # called as micro-batches pass in training
         self._schedules: dict[tuple, Any] = {}
         self.layers = nn.Module()
         for number, stage in stages.items():
@@ -140,8 +141,9 @@ class Pipeline(nn.Module):
         return self._schedules[key]
 
     def _new_schedule(self, count: int, batch: int, seq_len: int):
-        from torch.distributed.pipelining import PipelineStage  # takes half a second to import
         from torch.distributed.pipelining.schedules import PipelineScheduleMulti, get_schedule_class
+
+        from model.parallelize.stage import Stage  # takes half a second to import
 
         device = next(self.parameters()).device
         # NCCL connects a group at its first collective; a first batch of sends and receives could hang.
@@ -152,7 +154,7 @@ class Pipeline(nn.Module):
         )
         loss = torch.empty((), device="meta", requires_grad=True)
         stages = [
-            PipelineStage(
+            Stage(
                 stage,
                 number,
                 self.total,
@@ -163,6 +165,8 @@ class Pipeline(nn.Module):
             )
             for number, stage in self.stages.items()
         ]
+        for stage in stages:
+            stage.progressed = self.progressed
         schedule = get_schedule_class(self.kind.torch_name)
         return schedule(
             stages if issubclass(schedule, PipelineScheduleMulti) else stages[0],

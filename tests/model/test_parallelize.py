@@ -18,7 +18,7 @@ from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
 from model.parallelize.pipeline import Pipeline
-from tests.support.narrow import present
+from tests.support.narrow import as_a, present
 from tests.support.ranks import run_ranks
 
 # Widths that data-parallel ranks cannot halve evenly; heads that share keys and values, and are not dim / 4.
@@ -201,11 +201,16 @@ def on_pipelines(pipelines: list[tuple]) -> list[str]:
         mesh = meshes.build(layout, "cpu")
         with torch.device("meta"):
             model = Llama(DEEPER)
-        model = parallelize(model, mesh, tensor=(*tensor, "dtensor")[0], **ways)
+        model = as_a(Pipeline, parallelize(model, mesh, tensor=(*tensor, "dtensor")[0], **ways))
         model.to_empty(device="cpu")
         initialize(model, seed=3)
-        seen = train(model, meshes.dp_rank(mesh), layout.dp_size, BATCH // layout.dp_size // 2)
+        told: list[int] = []
+        model.progressed = functools.partial(told.append, 1)
+        micro_batches = BATCH // layout.dp_size // 2
+        seen = train(model, meshes.dp_rank(mesh), layout.dp_size, micro_batches)
         problems += [f"{layout} {schedule}: {line}" for line in differences(seen, expected)]
+        if len(told) < 2 * STEPS * micro_batches * len(model.stages):  # a forward and a backward each
+            problems.append(f"{layout} {schedule}: looked alive {len(told)} times")
     return problems
 
 

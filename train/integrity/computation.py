@@ -39,8 +39,17 @@ class Result:
 class Computation:
     """Computes a run's steps on one rank. All ranks construct one and call it alike."""
 
-    def __init__(self, model: Llama | Pipeline, clip: float, ranks: Ranks) -> None:
-        self._model, self._clip, self._ranks = model, clip, ranks
+    def __init__(
+        self,
+        model: Llama | Pipeline,
+        clip: float,
+        ranks: Ranks,
+        progressed: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`progressed` is called as micro-batches are computed that are not being read."""
+        self._model, self._clip, self._ranks, self._progressed = model, clip, ranks, progressed
+        if isinstance(model, Pipeline):
+            model.progressed = progressed
 
     def gradients(
         self,
@@ -62,7 +71,7 @@ class Computation:
             return first
         where = suspect(self._model)
         self._model.zero_grad()
-        second = self._once(iter(kept), count, clock, signals, changes)
+        second = self._once(self._again(kept), count, clock, signals, changes)
         has_passed = not problem(second.loss, second.norm)
         return replace(second, where=where, passed=found if has_passed else None)
 
@@ -85,6 +94,11 @@ class Computation:
         dist.all_reduce(total)
         loss, norm, stop, altered, save = (total / self._ranks.world_size).tolist()
         return Result(loss, norm, stop > 0, save > 0, altered > 0)
+
+    def _again(self, kept: list[tuple[Tensor, Tensor]]) -> MicroBatches:
+        for batch in kept:
+            self._progressed()
+            yield batch
 
 
 def _keeping(batches: MicroBatches, kept: list[tuple[Tensor, Tensor]]) -> MicroBatches:

@@ -44,6 +44,11 @@ class Watchdog:
             self._doing, self._since = doing, now
         self._is_usual = patience <= 1
 
+    def beat_on(self) -> None:
+        """Report progress with what was reported last."""
+        _, doing, allowed = self._last
+        self._last = (time.monotonic(), doing, allowed)
+
     def doing(self) -> tuple[float, str]:
         """Since when, and what, for configs/waiting.py; normal steps are not logged."""
         return self._since, "" if self._is_usual and not terminal.is_live() else self._doing

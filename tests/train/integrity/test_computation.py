@@ -22,6 +22,7 @@ SIGNALS: Any = SimpleNamespace(received=None, save=False)
 def gradients(monkeypatch):
     """Compute one step's gradients with NaN in those of one tensor the first `times` times."""
     monkeypatch.setattr(computation.dist, "all_reduce", lambda _: None)
+    told: list[str] = []
     ranks: Any = SimpleNamespace(device=torch.device("cpu"), world_size=1)
     real = computation.forward_backward
     tokens = torch.randint(CONFIG.vocab_size, (2, 3, 17), generator=torch.Generator().manual_seed(5))
@@ -40,9 +41,11 @@ def gradients(monkeypatch):
         monkeypatch.setattr(computation, "forward_backward", faulty)
         batches = ((micro[:, :-1], micro[:, 1:]) for micro in tokens)
         judge = Recovery(RecoveryConfig()).problem
-        result = computation.Computation(model, 1.0, ranks).gradients(
+        told.clear()
+        result = computation.Computation(model, 1.0, ranks, lambda: told.append("alive")).gradients(
             batches, 2, Clock(), judge, SIGNALS, lambda: torch.zeros(())
         )
+        assert len(told) == (len(tokens) if times else 0)  # each batch that is not read but computed again
         return result, [parameter.grad for parameter in model.parameters()]
 
     return compute
