@@ -20,6 +20,7 @@ _SHORT = 500  # most characters of a box with a forum member or share buttons (R
 _NUMBERS = re.compile(r"[\d\s.:]*")
 _CONTENT = "article, h1, main"
 _HEADINGS = "h1, h2, h3, h4, h5, h6"
+_NUMBER_LINK = re.compile(r"""href=["']?#\d[^<>]{0,100}>\s*+\d++\s*+</a""")
 _LINK = re.compile(r"<a\s[^>]*+", re.IGNORECASE | re.ASCII)
 _UNSEEN = ("script", "style", "noscript", "template", "svg")
 _BEGINNINGS = (*_HEADINGS.split(", "), "ul", "ol", "dl", "table")  # of text: a title, a table of contents
@@ -39,6 +40,19 @@ def remove_boxes(body: ElementNode, facts: Facts) -> None:
         _remove_named(body, names)
     if facts.features & FORUM:
         _remove_members(body)
+
+
+def has_numbered_lines(html: str) -> bool:
+    """Whether a number links to a place in the page, as lines of code do; cheaper than to look at nodes."""
+    return "<pre" in html and _NUMBER_LINK.search(html) is not None
+
+
+def remove_line_numbers(body: ElementNode) -> None:
+    """Remove the numbers of a program's lines that link to themselves (rustdoc)."""
+    for link in select(body, 'pre a[href^="#"]'):
+        target = (link.getattr("href") or "")[1:]
+        if target and target in (link.id, link.getattr("name")) and target == text_of(link).strip():
+            link.remove()
 
 
 def has_skip_links(html: str) -> bool:

@@ -27,7 +27,14 @@ from resiliparse.parse.html import HTMLTree, NodeType
 from resiliparse.parse.html.node import ElementNode
 
 from data.sources.commoncrawl.article import Article, find_article
-from data.sources.commoncrawl.boxes import has_skip_links, remove_boxes, remove_page_ends, remove_skip_links
+from data.sources.commoncrawl.boxes import (
+    has_numbered_lines,
+    has_skip_links,
+    remove_boxes,
+    remove_line_numbers,
+    remove_page_ends,
+    remove_skip_links,
+)
 from data.sources.commoncrawl.elements import select, sizes, span, text_of
 from data.sources.commoncrawl.formulas import replace_formulas, replace_pictures
 from data.sources.commoncrawl.scan import (
@@ -115,6 +122,8 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
         _rewrite(tree, body)
     write_as_shown(tree, body, facts, html)
     remove_boxes(body, facts)
+    if has_numbered_lines(html):
+        remove_line_numbers(body)
     if has_skip_links(html):
         remove_skip_links(body)
     if facts.features & PAGE_END:

@@ -72,6 +72,15 @@ def test_older_program_text_keeps_its_lines(tag: str, word: str):
     ]
 
 
+@pytest.mark.parametrize("attributes", ["href=#{0} id={0} data-nosnippet", "name='{0}' class=n href='#{0}'"])
+def test_numbers_of_lines_that_link_to_themselves_are_no_code(attributes: str):
+    listed = ["//! Opens gates.", "", "use std::gate;", "    open(7);"]
+    numbered = "\n".join(f"<a {attributes.format(n)}>{n}</a>{line}" for n, line in enumerate(listed, 9))
+    note = "<pre>[<a href=#1>1</a>] <a id=s1 href=#s1>1</a>. Gates</pre>"
+    found = lines(f"<pre><code>{numbered}</code></pre>{note}")
+    assert found == ["//! Opens gates.", "use std::gate;", "open(7);", "[1] 1. Gates"]
+
+
 @pytest.mark.parametrize(
     ("html", "text"),
     {
