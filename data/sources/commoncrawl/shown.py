@@ -49,11 +49,13 @@ def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts, html: str) -
     if _MAY_BREAK.search(html) or _MAY_FLOAT.search(html):
         styled = select(body, _STYLED)
         _break_lines(tree, [each for each in styled if each.tag in _INLINE and _is_line(each)])
+    if "</code><code" in html:
+        _set_apart(tree, select(body, "pre > code + code"), "\n")  # variants of a program, or its lines
     if facts.features & SHOWN:
         _rename(tree, body)
         _quote(tree, body)
         _set_glosses_apart(body)
-        _set_keys_apart(tree, body)
+        _set_apart(tree, select(body, "kbd + kbd"), " ")  # keys, which pages draw as boxes
         _break_lines(tree, select(body, _LINES))
         _hide(select(body, "dialog:not([open]), canvas"))
     if facts.features & ANCHOR:
@@ -123,11 +125,11 @@ def _set_glosses_apart(body: ElementNode) -> None:
             gloss.text_content = f"({text})"
 
 
-def _set_keys_apart(tree: HTMLTree, body: ElementNode) -> None:
-    """Put a space between adjacent keys, which pages draw as boxes: <kbd>Ctrl</kbd><kbd>V</kbd>."""
-    for key in select(body, "kbd + kbd"):
-        if isinstance(key.previous_sibling, ElementNode):
-            cast(ElementNode, key.parent).insert_before(span(tree, " "), key)
+def _set_apart(tree: HTMLTree, elements: Iterable[ElementNode], space: str) -> None:
+    """Put a space before elements that directly follow another: <kbd>Ctrl</kbd><kbd>V</kbd>."""
+    for element in elements:
+        if isinstance(element.previous_sibling, ElementNode):
+            cast(ElementNode, element.parent).insert_before(span(tree, space), element)
 
 
 def _break_lines(tree: HTMLTree, elements: Iterable[ElementNode]) -> None:

@@ -89,6 +89,8 @@ def test_numbers_of_lines_that_link_to_themselves_are_no_code(attributes: str):
         "<p>See <span style='float: right'><img src=x></span>the map.</p>": "See the map.",
         "<p><span style='float:left; font-size:3em'>“T</span>hey came.</p>": "“They came.",
         "<p>By and<search>Find a boat</search>by.</p>": "By and|Find a boat|by.",
+        "<pre><code>import gate</code><code>require(gate)</code></pre>": "import gate|require(gate)",
+        "<p>Call <code>gate</code><code>.open</code> twice.</p>": "Call gate.open twice.",
     }.items(),
 )
 def test_what_stands_apart_has_lines_of_its_own(html: str, text: str):
