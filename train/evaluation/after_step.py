@@ -38,10 +38,14 @@ class AfterStep:
     ) -> None:
         """Add the measurements that are due to a step's line of metrics, unless a signal ends the run."""
         step = line["step"]
+
+        def must_stop() -> bool:
+            self._beat(f"validating after step {step}")  # with each batch
+            return signals.must_stop()
+
         with clock.stretch("validate"):
             if self._validation.is_due(step) and "validation" not in line:
-                self._beat(f"validating after step {step}")
-                line |= self._validation.measure(model, tokenizer, signals.must_stop)
+                line |= self._validation.measure(model, tokenizer, must_stop)
             if self._in_loop.is_due(step) and not signals.must_stop():
                 line |= self._in_loop.measure(model, tokenizer, self._beat, signals)
         if self.owes(line):

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,10 +61,10 @@ class InLoop:
         with torch.no_grad():
             model = _copy(live, DTYPES[self._config.precision], self._ranks)
         lm = RelamaLM(model, tokenizer, self._settings.batch, layout)
-        lm.has_given_up = signals.has_one
         scores: dict[str, float] = {}
         for name, score in _tasks(self._settings):
             beat(f"evaluating {name}")
+            lm.has_given_up = partial(_has_given_up, partial(beat, f"evaluating {name}"), signals)
             try:
                 with _quiet(), identity.waiting(f"evaluating {name}"):
                     found = gather_objects(score(lm))[0]
@@ -78,6 +79,11 @@ class InLoop:
     @property
     def _settings(self) -> InLoopConfig:
         return self._config.evaluate
+
+
+def _has_given_up(beat: Callable[[], None], signals: Signals) -> bool:
+    beat()  # a task may take hours
+    return signals.has_one()
 
 
 def _tasks(settings: InLoopConfig) -> Iterator[tuple[str, Callable[[Any], float | None]]]:

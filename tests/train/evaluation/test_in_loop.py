@@ -91,6 +91,36 @@ def test_scores_that_a_signal_prevents_are_measured_at_the_next_start(corpora, b
         assert line.get("validation") == whole.get("validation")
 
 
+COUNTED = """
+import json, sys
+from collections import Counter
+from train.main import main
+from train.ranks.watchdog import Watchdog
+
+told, real = Counter(), Watchdog.beat
+
+def beat(self, doing, patience=1.0):
+    told[doing] += 1
+    real(self, doing, patience)
+
+Watchdog.beat = beat
+code = main(sys.argv[1:])
+print(json.dumps(told))
+sys.exit(code)
+"""
+
+
+def test_long_measurements_look_alive_with_each_batch(corpora, benchmarks, tmp_path):
+    """Or the watchdog would end a run whose validation or benchmarks take hours, at each start."""
+    keys = (f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=1", "validate.sequences=5", *EVERY)
+    keys += (f"evaluate.benchmarks={benchmarks}", "evaluate.batch=1")
+    done = python("-c", COUNTED, *SMALL, *keys)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["validating after step 1"] == 5 * 2  # of both sources
+    assert min(told["evaluating piqa"], told["evaluating hellaswag"]) > 4
+
+
 def test_the_copy_turns_positions_as_the_live_model_does():
     """A phase may have changed rope_theta since the start."""
     ranks = set_up(Layout(), "cpu")
