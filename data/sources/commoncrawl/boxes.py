@@ -44,7 +44,7 @@ def remove_boxes(body: ElementNode, facts: Facts) -> None:
 
 def has_numbered_lines(html: str) -> bool:
     """Whether a number links to a place in the page, as lines of code do; cheaper than to look at nodes."""
-    return "<pre" in html and _NUMBER_LINK.search(html) is not None
+    return _NUMBER_LINK.search(html) is not None
 
 
 def remove_line_numbers(body: ElementNode) -> None:

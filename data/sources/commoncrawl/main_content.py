@@ -39,6 +39,7 @@ from data.sources.commoncrawl.elements import select, sizes, span, text_of
 from data.sources.commoncrawl.formulas import replace_formulas, replace_pictures
 from data.sources.commoncrawl.scan import (
     FORMULA,
+    LISTING,
     LISTS,
     LONE_SIGN,
     LOWERED,
@@ -122,7 +123,7 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
         _rewrite(tree, body)
     write_as_shown(tree, body, facts, html)
     remove_boxes(body, facts)
-    if has_numbered_lines(html):
+    if facts.features & LISTING and has_numbered_lines(html):
         remove_line_numbers(body)
     if has_skip_links(html):
         remove_skip_links(body)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 try:
     import data.sources.commoncrawl.native as native
 
-    if getattr(native, "VERSION", 1) != 8:
+    if getattr(native, "VERSION", 1) != 9:
         raise ImportError("compiled from older sources; `make install` compiles it again")
 except ImportError:  # not compiled: there was no C compiler when Relama was installed
     native = None
@@ -30,7 +30,9 @@ except ImportError:  # not compiled: there was no C compiler when Relama was ins
     NUMBERED,
     NAMED_ANCHOR,
     LATE_TITLE,
-) = (1 << bit for bit in range(13))
+    STYLED,
+    LISTING,
+) = (1 << bit for bit in range(15))
 UNKNOWN = 1 << 62
 PAGE_ENDS = ("footer", "aside", "nav")
 # resiliparse drops a text of three bytes that does not end in ASCII, like a bullet: 1990</b>–<b>2000,
@@ -115,6 +117,7 @@ def _scan(html: str) -> Facts:
     words = {*" ".join([value.strip("\"'") for value in values]).split()}
     names = [word for word in words if word[:2].lower() in _PAIRS or not word[:2].isascii()]
     features = FORMULA | TIME | RAISED | LOWERED | NAMED_HEADING | SHOWN | ANCHOR | LISTS | NAMED_ANCHOR
+    features |= STYLED | LISTING
     title, end = _TITLE.search(html), _HEAD_END.search(html)
     if title and end and end.start() < title.start():
         features |= LATE_TITLE

@@ -14,7 +14,7 @@ from resiliparse.parse.html import HTMLTree
 from resiliparse.parse.html.node import ElementNode, Node
 
 from data.sources.commoncrawl.elements import select, span, text_of
-from data.sources.commoncrawl.scan import ANCHOR, EMOJI, LATE_TITLE, SHOWN, Facts
+from data.sources.commoncrawl.scan import ANCHOR, EMOJI, LATE_TITLE, LISTING, SHOWN, STYLED, Facts
 
 _ANCHORS = ("#", "¶", "§", "🔗")  # texts of headings' links to themselves
 _SELF_LINKS = ", ".join(f'h{level} a[href*="#"]' for level in range(1, 7))
@@ -33,7 +33,7 @@ _MAY_BREAK = re.compile(rf"{_LINE_STYLE}[^<>{{}}]{{0,1000}}>")
 _MAY_FLOAT = re.compile(r"float:\s*+(?:left|right)[^<>{}]{0,1000}>")
 _MAY_HIDE = re.compile(r"!\s?important[^<>{}]{0,1000}>")
 _HIDING = re.compile(
-    r"(?:^|;)\s*+(?:display\s*+:\s*+none|visibility\s*+:\s*+hidden)\s*+!\s*+important", re.IGNORECASE
+    r"(?:^|;)\s*+(?:display:\s*+none|visibility:\s*+hidden)\s*+!\s*+important", re.IGNORECASE
 )
 _JOINER = "\u2060"  # main_content.py's, after a sign that stands alone
 _MARKS = "\"'“”„‟«»‹›‘’‚「『"
@@ -43,13 +43,14 @@ def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts, html: str) -
     """Change the parsed page's text to what is shown; `html` is the page before parsing."""
     if facts.features & LATE_TITLE:
         _hide(select(body, "title"))
-    if _MAY_HIDE.search(html):
-        styled = select(body, '[style*="important"]')
-        _hide([each for each in styled if _HIDING.search(each.getattr("style") or "")])
-    if _MAY_BREAK.search(html) or _MAY_FLOAT.search(html):
-        styled = select(body, _STYLED)
-        _break_lines(tree, [each for each in styled if each.tag in _INLINE and _is_line(each)])
-    if "</code><code" in html:
+    if facts.features & STYLED:
+        if _MAY_HIDE.search(html):
+            styled = select(body, '[style*="important"]')
+            _hide([each for each in styled if _HIDING.search(each.getattr("style") or "")])
+        if _MAY_BREAK.search(html) or _MAY_FLOAT.search(html):
+            styled = select(body, _STYLED)
+            _break_lines(tree, [each for each in styled if each.tag in _INLINE and _is_line(each)])
+    if facts.features & LISTING and "</code><code" in html:
         _set_apart(tree, select(body, "pre > code + code"), "\n")  # variants of a program, or its lines
     if facts.features & SHOWN:
         _rename(tree, body)

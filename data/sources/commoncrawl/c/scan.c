@@ -1,14 +1,15 @@
 /* One pass over a page's HTML, before it is parsed: which of the slower steps it needs at all.
 
-A feature may be reported where it is not, and its step then finds nothing to do, but never the reverse; FORUM, PAGE_END,
-NUMBERED and LATE_TITLE are exact. Names and signs are those that the patterns of data/sources/commoncrawl/scan.py find. */
+A feature may be reported where it is not, and its step then finds nothing to do, but never the reverse; FORUM,
+PAGE_END, NUMBERED and LATE_TITLE are exact. Names and signs are those that the patterns of
+data/sources/commoncrawl/scan.py find. */
 
 #define _GNU_SOURCE
 #include "web.h"
 
 enum {
     FORMULA = 1, TIME = 2, RAISED = 4, LOWERED = 8, NAMED_HEADING = 16, FORUM = 32, SHOWN = 64, ANCHOR = 128,
-    LISTS = 256, PAGE_END = 512, NUMBERED = 1024, NAMED_ANCHOR = 2048, LATE_TITLE = 4096
+    LISTS = 256, PAGE_END = 512, NUMBERED = 1024, NAMED_ANCHOR = 2048, LATE_TITLE = 4096, STYLED = 8192, LISTING = 16384
 };
 enum { N_FORMATTING = 12, MOST_ATTRIBUTES = 100 };
 static const char *const formatting[N_FORMATTING] = {
@@ -69,6 +70,7 @@ static int tag_features(const byte *name, const byte *end) {
     case 'd': return is_word(name, end, "dir") ? SHOWN | LISTS : is_word(name, end, "dialog") ? SHOWN : 0;
     case 'k': return is_word(name, end, "kbd") ? SHOWN : 0;
     case 'l': return is_word(name, end, "legend") || is_word(name, end, "listing") ? SHOWN : 0;
+    case 'p': return is_word(name, end, "pre") ? LISTING : 0;
     case 'q': return ends_name(name + 1, end) ? SHOWN : 0;
     case 'r': return is_word(name, end, "rt") && ends_name(name + 2, end) ? SHOWN : 0;
     case 'm': return is_word(name, end, "menu") ? SHOWN | LISTS : is_word(name, end, "math") ? FORMULA : 0;
@@ -218,11 +220,25 @@ static int add_values(Words *words, PyObject *list, const byte *begin, const byt
     return 0;
 }
 
-/* Whether a page has the name of a field of a forum's members: Posts, Beitr\u00e4ge. */
-static int names_forum(const byte *begin, const byte *end) {
-    for (const byte *at = begin; (at = memchr(at, ':', (size_t)(end - at))); at++)
-        if (ends(begin, at, "osts") || ends(begin, at, "Beitr\xC3\xA4ge")) return 1;
-    return 0;
+static int ends_in_any_case(const byte *begin, const byte *at, const char *word) {
+    Py_ssize_t n = (Py_ssize_t)strlen(word);
+    return at - begin >= n && is_word(at - n, at, word);
+}
+
+/* What stands before colons: FORUM, the name of a field of a forum's members (Posts, Beitr\u00e4ge), and STYLED, a
+property that may hide an element or break lines. */
+static int colon_features(const byte *begin, const byte *end) {
+    int features = 0;
+    for (const byte *at = begin; (at = memchr(at, ':', (size_t)(end - at))); at++) {
+        switch (at > begin ? lower(at[-1]) : 0) {
+        case 's': features |= ends(begin, at, "osts") ? FORUM : 0; break;
+        case 'e': features |= ends(begin, at, "Beitr\xC3\xA4ge") ? FORUM : 0; break;
+        case 't': features |= ends_in_any_case(begin, at, "float") ? STYLED : 0; break;
+        case 'y':
+            if (ends_in_any_case(begin, at, "display") || ends_in_any_case(begin, at, "visibility")) features |= STYLED;
+        }
+    }
+    return features;
 }
 
 /* The number of characters in valid UTF-8. */
@@ -293,7 +309,7 @@ PyObject *scan(PyObject *module, PyObject *const *args, Py_ssize_t n_args) {
             failed = append_number(signs, n_counted) < 0;
         }
     }
-    if (names_forum(begin, end)) features |= FORUM;
+    features |= colon_features(begin, end);
     for (Py_ssize_t i = 0; i + 1 < n_letters; i += 2) words.wanted[letters[i] & 127][letters[i + 1] & 127] = 1;
     failed = failed || add_values(&words, names, begin, end, &features) < 0;
     PyMem_Free(words.at);

@@ -65,6 +65,9 @@ def test_no_page_has_more_text_than_its_outline_says(native: ModuleType):
         "<b>.\xa0</b>,&nbsp;<i>&amp;é</i>&#44;&#160;<b>\xa0.</b>é<b>a</b>:&nbsp;&nbsp;<i>é.</i>\x01\xa0<b>",
         "<link><Body><title>a<menus><DIR><listing><search><xmp>",
         "<header><TITLE>",
+        "y:<PRE style='Display:none'><p style='float :left'>",
+        "float:<p>x display :t:",
+        ":<b style='VISIBILITY:hidden'>loat:",
         "<Head><META><\u017f><title><div><title>",
     ],
 )
@@ -84,6 +87,8 @@ def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
         re.compile("<time", re.IGNORECASE): scan.TIME,
         re.compile("<(?:q[ >]|rt[ >]|dialog|canvas|dir|menu|listing|search|xmp)", re.IGNORECASE): scan.SHOWN,
         re.compile("[#¶§🔗]</a"): scan.ANCHOR,
+        re.compile("<pre", re.IGNORECASE): scan.LISTING,
+        re.compile("(?:display|float|visibility):", re.IGNORECASE): scan.STYLED,
         re.compile("<(?:ul|menu|dir)", re.IGNORECASE): scan.LISTS,
         re.compile(r"<a\s+(?:name|id)=", re.IGNORECASE): scan.NAMED_ANCHOR,
     }.items():
