@@ -1,26 +1,24 @@
-"""The names that tell the kind of a link or tag: namespaces, languages, HTML tags, MediaWiki's extensions."""
+"""The names that tell the kind of a link or tag: namespaces, languages, HTML tags, MediaWiki's extensions.
+
+magic_words.tsv has the names that MediaWiki 1.39 gives to namespaces, functions and the like in the paper's
+languages (languages/messages): a name of ours and a tab, then the names there, in any language.
+"""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+_MAGIC_WORDS = Path(__file__).with_name("magic_words.tsv").read_text(encoding="utf-8")
 
 
 def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-FILES = words(
-    """
-    file image media datei bild fichier fichièr archivo imagen fitxer imatge soubor obrázek fil billede
-    datoteka slika fájl kép immagine bestand afbeelding plik grafika ficheiro imagem arquivo fișier
-    fişier imagine файл изображение картинка датотека слика зображення медия медиа
-    """
-)
-MEDIA = words("media медия медиа")  # links to a file itself, not pictures
-CATEGORIES = words(
-    """
-    category kategori categoria kategorie categoría catégorie kategorija kategória categorie kategoria
-    категория категорија категорія
-    """
-)
+NAMES = {kind: words(row) for kind, _, row in (line.partition("\t") for line in _MAGIC_WORDS.splitlines())}
+FILES, MEDIA, CATEGORIES = NAMES["file"], NAMES["media"], NAMES["category"]  # MEDIA: links to a file itself
+MAGIC_WORDS = NAMES["switch"]  # __NOTOC__ and the like, in lower case
+TITLES = NAMES["title"]  # {{PAGENAME}}
+
 # Wikipedia's languages: a bare link to one of them is not part of the text.
 LANGUAGES = words(
     """
@@ -62,32 +60,6 @@ INLINE = words(
     sub sup small big span b i u s em strong strike del ins code tt var kbd samp q cite abbr font bdi
     bdo wbr ruby rb rt rp rbc rtc dfn mark data time noinclude onlyinclude nowiki ref references a img
     gallery math link meta translate tvar languages pre source syntaxhighlight section
-    """
-)
-
-# Words such as __NOTOC__ that may be written in any case.
-MAGIC_WORDS = words(
-    """
-    notoc toc forcetoc noeditsection nogallery notitleconvert notc nocontentconvert nocc
-    keininhaltsverzeichnis kein_inhaltsverzeichnis inhaltsverzeichnis inhaltsverzeichnis_erzwingen
-    keinegalerie keine_galerie aucunsommaire aucunetdm aucunegalerie sommaire tdm sectionnoneditable
-    sin_tdc sintdc notdc tdc forzar_tdc forzartdc sin_galería singalería senseíndex noindice
-    no_indice indice forzaindice semtdc semsumário semgaleria sumário sumario geen_inhoud geeninhoud inhoud
-    inhoud_forceren bez_spisu bezspisu spis zespisem bezobsahu obsah vždyobsah ingeninnehållsförteckning
-    innehållsförteckning alltidinnehållsförteckning ingenindholdsfortegnelse indholdsfortegnelse
-    faracuprins cuprins bezsadržaja sadržaj brezkazalavsebine kazalovsebine nincstartalomjegyzék nincstj
-    tartalomjegyzék tj безсъдържание съдържание безоглавления без_огл безогл оглавление огл
-    без_змісту беззмісту зміст безсадржаја садржај
-    """
-)
-
-# {{PAGENAME}} and its names in the languages.
-TITLES = words(
-    """
-    PAGENAME FULLPAGENAME BASEPAGENAME SUBPAGENAME SEITENNAME NOMPAGE NOMBREDEPAGINA NOMBREDEPÁGINA
-    NOMEPAGINA TITOLOPAGINA NOMEDAPAGINA NOMEDAPÁGINA NOMPAGINA NOMDELAPÀGINA NUMEPAGINA PAGINANAAM
-    SIDNAMN SIDENAVN NAZWASTRONY NÁZEVSTRÁNKY NÁZEVSTRANY IMESTRANICE IMESTRANI OLDALNEVE LAPNEVE
-    НАЗВАНИЕСТРАНИЦЫ НАЗВАНИЕ_СТРАНИЦЫ НАЗВА_СТОРІНКИ НАЗВАСТОРІНКИ СТРАНИЦА ИМЕСТРАНИЦЕ
     """
 )
 

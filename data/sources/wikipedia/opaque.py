@@ -12,7 +12,9 @@ from data.sources.wikipedia.names import DROPPED, FORMULAS, VERBATIM
 from data.sources.wikipedia.sentences import is_joined
 
 _OPAQUE = re.compile(
-    rf"<!--|<({'|'.join(sorted({*VERBATIM, *FORMULAS, *DROPPED}))})(?![\w-])([^<>]*)>", re.IGNORECASE
+    rf"<!--|<({'|'.join(sorted({*VERBATIM, *FORMULAS, *DROPPED}))})(?![\w-])"
+    r"""([^<>"]*+(?:"[^">\n]{0,200}+"?[^<>"]*+)*+)>""",  # a quoted value may hold a `<`
+    re.IGNORECASE,
 )
 _NOWIKI, _NOWIKI_END = re.compile("</?nowiki>", re.IGNORECASE), re.compile("</nowiki>", re.IGNORECASE)
 _NEAR = 8  # characters that may hold the marks of a link or of italics, and one letter

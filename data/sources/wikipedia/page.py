@@ -318,7 +318,7 @@ class Page:
         else:
             self._copies -= sum(map(len, out[bounds[0] :]))
             label = "".join(out[bounds[0] :]) if self._copies >= 0 else ""
-            if not label.strip():
+            if not label:
                 label = _PIPE_TRICK.sub(r"\1", target.lstrip(":"), 1)
             self._show_label(start, label)
 

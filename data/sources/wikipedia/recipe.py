@@ -16,10 +16,11 @@ from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # lxml sh
 from data.documents import Document, Drop, Record
 from data.sources.files import rows
 from data.sources.wikipedia import dump
+from data.sources.wikipedia.names import NAMES
 from data.sources.wikipedia.streams import Bad
 from data.sources.wikipedia.wikitext import Namespaces, wikitext_to_text
 
-VERSION = 20  # raise it when the same input gives different text
+VERSION = 21  # raise it when the same input gives different text
 DUPLICATES = "exact"  # a page may be in two dumps
 LICENSE = "cc-by-sa-4.0"
 _PAPER = "bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk"  # §2.1
@@ -29,12 +30,7 @@ MAX_TEXT = 16 << 20  # characters of wikitext; MediaWiki limits a page to 2 MiB
 
 _INPUT = "pages-articles[-multistream].xml.bz2, .xml or .xml.gz, .parquet, or a folder of these"
 _XML = re.compile(r"\.xml(-[\w-]+)?(\.bz2|\.gz)?$", re.IGNORECASE)
-_REDIRECT = re.compile(
-    r"\s*#(redirect|redirecci[oó]n?|redirection|redirecció|redirecionamento|redirecteaza|přesměruj|omdirigering"
-    r"|weiterleitung|preusmjeri|preusmeri|preusmeritev|átirányítás|rinvia|doorverwijzing|patrz|przekieruj|tam"
-    r"|пренасочване|перенаправление|перенапр|перенаправлення|преусмери)\s*+:?+\s*+\[\[",
-    re.IGNORECASE,
-)
+_REDIRECT = re.compile(rf"\s*#(?:{'|'.join(sorted(NAMES['redirect']))})\s*+:?+\s*+\[\[", re.IGNORECASE)
 _SAFE = ";@$!*(),/~:"  # characters that MediaWiki does not escape in addresses
 _NO_LANGUAGE = "language is not one of the 20"
 

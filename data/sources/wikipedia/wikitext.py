@@ -30,7 +30,7 @@ _CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32)])
 # Where a word may be broken, the direction of writing, the order of bytes.
 _INVISIBLE = ("\xad", "\u200b", "\u2060", "\u200e", "\u200f", "\ufeff")
 _CONTROL = [chr(code) for code in (*range(9), *range(11, 32))]
-_ENTITY = re.compile(r"&(?:#\d{1,8}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
+_ENTITY = re.compile(r"&(?:#\d{1,8}|#[xX][0-9a-fA-F]{1,8}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 
 
 def wikitext_to_text(
@@ -71,7 +71,9 @@ def _without_magic(text: str) -> str:
 
 
 def _magic(found: re.Match[str]) -> str:
-    return "" if found[1].isupper() or found[1].lower() in MAGIC_WORDS else found[0]
+    """Nothing, or the word itself if it is none of MediaWiki's: __FILE__."""
+    is_magic = found[1].lower() in MAGIC_WORDS or (found[1].isupper() and not found[1].isascii())
+    return "" if is_magic else found[0]
 
 
 def _has_controls(text: str) -> bool:

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 
 from data.sources.wikipedia.marks import GONE, HOLE, SUB, SUB_END, SUP, SUP_END, literal
-from data.sources.wikipedia.names import DROPPED, FORMULAS
+from data.sources.wikipedia.names import DROPPED, FORMULAS, NAMES
+from data.sources.wikipedia.templates.plurals import plural
 from data.sources.wikipedia.templates.separators import formatted
 
 _EXPRESSION = re.compile(r"[\d.+\-*/() ]{1,100}")
@@ -20,13 +21,12 @@ _OPERATORS: dict[type, Callable[[float, float], float]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-_SLAVIC = {"ru", "uk", "sr", "hr"}  # one for 1, 21, …; few for 2–4, 22–24, …
 
 
 def evaluated(name: str, arguments: list[str], language: str = "") -> str | None:
     """The text of `{{name|arguments}}`; None if this is not a function, or has no value here."""
     function, colon, value = name.partition(":")
-    function = function.strip().lower()
+    function = function.strip().lower().replace(" ", "_")  # `_` is a space in names of templates
     if not colon or function not in _FUNCTIONS:
         return None
     value = value.strip()
@@ -34,37 +34,6 @@ def evaluated(name: str, arguments: list[str], language: str = "") -> str | None
         return HOLE
     value = value.replace(GONE, "").strip()
     return _FUNCTIONS[function](value, [part.strip() for part in arguments], language)
-
-
-def plural(number: str, forms: list[str], language: str) -> str:
-    """The form of a noun after a number (CLDR's rules for cardinal numbers)."""
-    if not forms:
-        return ""
-    digits = re.sub(r"[^\d]", "", number.partition(".")[0].partition(",")[0])
-    count = int(digits[-4:] or "0") if len(digits) < 5 else 1000 + int(digits[-2:])
-    ten, hundred = count % 10, count % 100
-    if language in _SLAVIC:
-        place = 0 if ten == 1 and hundred != 11 else 1 if 2 <= ten <= 4 and not 12 <= hundred <= 14 else 2
-    elif language == "pl":
-        place = 0 if count == 1 else 1 if 2 <= ten <= 4 and not 12 <= hundred <= 14 else 2
-    elif language == "cs":
-        place = 0 if count == 1 else 1 if 2 <= count <= 4 else 2
-    elif language == "sl":
-        place = {1: 0, 2: 1, 3: 2, 4: 2}.get(hundred, 3)
-    elif language == "ro":
-        place = 0 if count == 1 else 1 if count == 0 or 1 <= hundred <= 19 else 2
-    elif language in ("fr", "pt"):
-        place = 0 if count < 2 else 1
-    else:
-        place = 0 if count == 1 else 1
-    return forms[min(place, len(forms) - 1)]
-
-
-def counted(positional: list[str], language: str) -> str | None:
-    """The number and the form of the noun that it counts: 3|дом|дома|домов. None for other arguments."""
-    number, *forms = positional or [""]
-    is_counted = number[:1].isdigit() and len(forms) > 1 and all(form.isalpha() for form in forms)
-    return f"{number} {plural(number, forms, language)}" if is_counted else None
 
 
 def _tag(value: str, arguments: list[str], language: str) -> str | None:
@@ -149,9 +118,9 @@ _FUNCTIONS: dict[str, Callable[[str, list[str], str], str | None]] = {
     "#ifexpr": _if_expression,
     "#ifexist": lambda value, arguments, language: "".join(arguments[:1]),  # most named pages exist
     "#iferror": lambda value, arguments, language: value,
-    "plural": lambda value, arguments, language: plural(value, arguments, language),
+    "plural": plural,
     "grammar": lambda value, arguments, language: "".join(arguments[:1]),
-    "gender": lambda value, arguments, language: "".join(arguments[:1]),
+    "gender": lambda value, arguments, language: [*arguments, ""][2 if len(arguments) > 2 else 0],
     "padleft": lambda value, arguments, language: _padded(value, arguments, left=True),
     "padright": lambda value, arguments, language: _padded(value, arguments, left=False),
     "formatnum": formatted,
@@ -161,3 +130,4 @@ _FUNCTIONS: dict[str, Callable[[str, list[str], str], str | None]] = {
     "lcfirst": lambda value, arguments, language: value[:1].lower() + value[1:],
     "ucfirst": lambda value, arguments, language: value[:1].upper() + value[1:],
 }
+_FUNCTIONS |= {name: _FUNCTIONS[kind] for kind in _FUNCTIONS.keys() & NAMES.keys() for name in NAMES[kind]}

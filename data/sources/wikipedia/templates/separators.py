@@ -13,12 +13,13 @@ from data.sources.wikipedia.templates.patterns import Rules
 _SEPARATORS = {"en": (",", ".")}  # of thousands, of decimals
 _SEPARATORS |= dict.fromkeys(("ca", "da", "de", "hr", "nl", "ro", "sl", "sr"), (".", ","))
 _SEPARATORS |= dict.fromkeys(("bg", "cs", "es", "fr", "hu", "it", "pl", "pt", "ru", "sv", "uk"), (" ", ","))
-_FOUR_TOGETHER = ("bg", "es", "pl", "pt", "ru", "uk")  # languages that write 1234 without a separator
+_FOUR_TOGETHER = ("bg", "es", "pl", "ru", "uk")  # languages that write 1234 without a separator
 _UNITS = (
     "unit", "units", "unitat", "einheit", "enhed", "enota", "jedinica", "јединица", "единица", "одиниця",
     "mértékegység",
 )  # fmt: skip
-_NUMBER = re.compile(r"[-−]?\d+(?:\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[-−]?(?:\d+(?:\.\d+)?|\.\d+)", re.ASCII)
+_BETWEEN = re.compile(r"(?<=\d)[., ](?=\d)")
 _WITH_COMMA = re.compile(r"[-−]?\d+,\d+", re.ASCII)
 
 
@@ -29,19 +30,28 @@ def written(number: str, language: str, *, in_groups: bool = True) -> str:
     thousands, decimal = _SEPARATORS[language]
     whole, point, rest = number.partition(".")
     digits = whole.lstrip("-−")
-    sign = whole[: -len(digits)]
+    sign = "−" if digits != whole else ""
     if in_groups and len(digits) > (4 if language in _FOUR_TOGETHER else 3):
         ends = range(len(digits), 0, -3)
         digits = thousands.join([digits[max(0, end - 3) : end] for end in ends][::-1])
     return sign + digits + (decimal + rest if point else "")
 
 
+def plain(number: str, language: str) -> str:
+    """A number written in a language as a plain one: 1.234,5 is 1234.5 in German."""
+    thousands, decimal = _SEPARATORS.get(language, (",", "."))
+    number = number.replace("\xa0", " ").replace("−", "-")
+    number = _BETWEEN.sub(lambda found: "" if found[0] == thousands else found[0], number)
+    return number.replace(decimal, ".")
+
+
 def formatted(number: str, flags: list[str], language: str) -> str:
-    """{{formatnum:NUMBER|FLAG}}; the flag R turns a written number back into a plain one."""
+    """{{formatnum:NUMBER|FLAG}}: R turns a written number back into a plain one; NOSEP keeps its point."""
     if "R" in flags and language in _SEPARATORS:
-        thousands, decimal = _SEPARATORS[language]
-        return number.replace(thousands, "").replace("\xa0", "").replace(decimal, ".")
-    return written(number, language, in_groups="NOSEP" not in flags)
+        return plain(number, language)
+    if "NOSEP" in flags:
+        return number.replace("-", "−", 1) if _NUMBER.fullmatch(number) else number
+    return written(number, language)
 
 
 def number_and_units(

@@ -10,8 +10,8 @@ from data.sources.wikipedia.wikitext import wikitext_to_text
 WRITTEN = {
     "en": "1,234,567.8 1,234",
     **dict.fromkeys(("ca", "da", "de", "hr", "nl", "ro", "sl", "sr"), "1.234.567,8 1.234"),
-    **dict.fromkeys(("cs", "fr", "hu", "it", "sv"), "1 234 567,8 1 234"),
-    **dict.fromkeys(("bg", "es", "pl", "pt", "ru", "uk"), "1 234 567,8 1234"),
+    **dict.fromkeys(("cs", "fr", "hu", "it", "pt", "sv"), "1 234 567,8 1 234"),
+    **dict.fromkeys(("bg", "es", "pl", "ru", "uk"), "1 234 567,8 1234"),
 }
 
 
@@ -27,7 +27,10 @@ def test_a_number_has_its_languages_separators(language):
 def test_what_is_no_plain_number_stays():
     for number in ("12,345", "1.234.567", "1990–1995", "x", "5 000", "1e6"):
         assert wikitext_to_text(f"a {{{{formatnum:{number}}}}} b", language="de") == f"a {number} b"
-    assert wikitext_to_text("a {{formatnum:12345.6|NOSEP}} b", language="de") == "a 12345,6 b"
+    assert wikitext_to_text("a {{formatnum:-12345.6|NOSEP}} b", language="de") == "a −12345.6 b"
+    assert (
+        wikitext_to_text("a {{formatnum:-12345.6}} {{formatnum:.5}} b", language="de") == "a −12.345,6 ,5 b"
+    )
     assert wikitext_to_text("a {{formatnum:12345.6}} b") == "a 12345.6 b"
 
 
@@ -51,7 +54,7 @@ FIGURES = [
      "Fa 70.000 km h^-1, 7.000 m i 70.000."),
     ("hu", "Ez {{szám|70000|km}} és {{szám|7000}} volt.", "Ez 70 000 km és 7000 volt."),
     ("de", "Es hat {{Zahl|70000}} Orte.", "Es hat 70.000 Orte."),
-    ("pt", "Tem {{fmtn|70000|km²}} e {{fmtn|9000}} casas.", "Tem 70 000 km² e 9000 casas."),
+    ("pt", "Tem {{fmtn|70000|km²}} e {{fmtn|9000}} casas.", "Tem 70 000 km² e 9 000 casas."),
     ("es", "Pagó {{US$|7 millones}} por ello.", "Pagó US$ 7 millones por ello."),
     # formulas, ships, roads
     ("en", "{{chem2|SO4(2-)}}, {{chem2|CuSO4*5H2O}}, {{chem2|2H2 + O2 -> 2H2O}}, {{chem2|^{14}C}} "

@@ -20,6 +20,7 @@ PORTUGUESE = SHARED / "ericlief-test.xml.bz2"
 CASES = {
     "links": ("[[bus]]es, [[a (b)|c]], [[d (e)|]], [[:Category:F]]", "buses, c, d, Category:F"),
     "a label with a pipe": ("[[a|b|c]]", "b|c"),
+    "a label of a space": ("see [[a| ]]b", "see b"),
     "external links": ("[http://a.b some ''label''] and [//a.b] [https://a.b [[c|d]]]", "some label and d"),
     "brackets of prose": ("he [sic] said [...] [http://a.b\n", "he [sic] said [...] [http://a.b"),
     "files": ("[[File:a.jpg|thumb|of [[b]] and {{c}}]]Text[[Image:x]]", "Text"),
@@ -35,6 +36,7 @@ CASES = {
     "tables": ("a\n{| class=b\n|-\n| c\n{|\n| d\n|}\n| e\n|}\nf\n:{|\n|g\n|}", "a\n\nf"),
     "HTML tables": ("a<table><tr><td>b<table></table></td></tr></table>c", "a c"),
     "references": ('a<ref>b</ref>c<ref name="d" />e<REF name=f>g\n\nh</REF >i', "acei"),
+    "a reference with a bracket in its name": ('a<ref name="<b 5">c</ref> d<ref name="e>f</ref>', "a d"),
     "soft hyphens": ("wind&shy;break and snow\u00adfall", "windbreak and snowfall"),
     "a reference without an end": ("Rain fell<ref>then it stopped.", "Rain fell then it stopped."),
     "comments": ("a<!-- b\n\n== c == -->d\n<!-- alone -->\ne", "ad\ne"),
@@ -68,7 +70,7 @@ CASES = {
     "rules": ("a\n----b\n-----\nc ----d", "a\n\nb\n\nc ----d"),
     "galleries": ("a\n<gallery>\nFile:b.jpg|c\n</gallery>\nd", "a\n\nd"),
     "magic words": ("__NOTOC__ a __init__ __БЕЗСЪДЪРЖАНИЕ__ __БЕЗ_ОГЛ__ __a_b__", "a __init__ __a_b__"),
-    "entities": ("a&nbsp;b &amp;lt; &#956; &hearts; AT&T &lt;ref&gt; &bogus; &#xD800;", None),
+    "entities": ("a&nbsp;b &amp;lt; &#956; &#x00003bc; &hearts; AT&T &lt;ref&gt; &bogus; &#xD800;", None),
     "lists": ("# a\n# b\n## c\n# d\n* e\n** f\n; g : h\n: i\n# j", None),
     "headings": ("== A ==\n=== B ===\n== C ==\n{{d}}\n== E ==\nf\n=== G ===\n==== H ====\ni\n== J ==", None),
     "a heading with a break": ("a\n==Foo<br>Bar== \nb\n= c<br/>d", "a\n\nFoo Bar\n\nb\n= c\nd"),
@@ -98,7 +100,7 @@ CASES = {
     "marks that close nothing": ("a ]] b }} c</ref></div> d", "a ]] b c\n d"),
 }
 EXPECTED = {
-    "entities": "a b &lt; μ ♥ AT&T <ref> &bogus; \ufffd",
+    "entities": "a b &lt; μ μ ♥ AT&T <ref> &bogus; \ufffd",
     "lists": "1. a\n2. b\n  1. c\n3. d\n- e\n  - f\ng : h\ni\n1. j",
     "headings": "E\n\nf\n\nG\n\nH\n\ni",
     "marks that close nothing": "a ]] b c\nd",

@@ -1,6 +1,6 @@
 """Templates of the Russian, Ukrainian, Bulgarian and Serbian Wikipedias."""
 
-from data.sources.wikipedia.templates import functions
+from data.sources.wikipedia.templates import plurals
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS, japanese
 from data.sources.wikipedia.templates.separators import number_and_units
@@ -113,7 +113,7 @@ _TABLES = {
 
 def _plural(language: str) -> Rule:
     """{{plural|21|год|года|лет}}: the form of the noun."""
-    return lambda positional, named: functions.plural("".join(positional[:1]), positional[1:], language)
+    return lambda positional, named: plurals.plural("".join(positional[:1]), positional[1:], language)
 
 
 def _counted(language: str) -> Rule:
@@ -122,7 +122,7 @@ def _counted(language: str) -> Rule:
 
     def rule(positional: list[str], named: dict[str, str]) -> str:
         number = with_units(positional[:1], {})
-        return functions.counted([number, *positional[1:]], language) or with_units(positional, named)
+        return plurals.counted([number, *positional[1:]], language) or with_units(positional, named)
 
     return rule
 
