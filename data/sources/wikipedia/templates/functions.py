@@ -5,6 +5,7 @@ the site or the day, such as {{#time:}}, has no value here.
 """
 
 import ast
+import math
 import operator
 import re
 from collections.abc import Callable
@@ -14,12 +15,22 @@ from data.sources.wikipedia.names import DROPPED, FORMULAS, NAMES
 from data.sources.wikipedia.templates.plurals import plural
 from data.sources.wikipedia.templates.separators import formatted
 
-_EXPRESSION = re.compile(r"[\d.+\-*/() ]{1,100}")
+_EXPRESSION = re.compile(r"(?:\d++(?:\.\d*+)?|\.\d++|<>|[<>!]=|[-+*/()<>=]|mod|div|and|or|\s++){1,100}")
+_TOKEN = re.compile(r"[\d.]+|[a-z]+|[<>!=]+|\S")
+_AS_IN_PYTHON = {"mod": "%", "div": "/", "=": "==", "<>": "!="}
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
 _OPERATORS: dict[type, Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
+    ast.Mod: lambda a, b: math.fmod(int(a), int(b)),
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
 }
 
 
@@ -51,50 +62,68 @@ def _if(value: str, arguments: list[str], language: str) -> str:
 
 def _if_equal(value: str, arguments: list[str], language: str) -> str:
     other, *results = [*arguments, "", "", ""]
-    return results[
-        0 if value == other or (_number(value) is not None and _number(value) == _number(other)) else 1
-    ]
+    return results[0 if _are_equal(value, other) else 1]
+
+
+def _are_equal(one: str, other: str) -> bool:
+    """As in PHP, two numbers are compared by value: 01 is 1."""
+    are_numbers = _NUMBER.fullmatch(one) and _NUMBER.fullmatch(other)
+    return one == other or (are_numbers is not None and float(one) == float(other))
 
 
 def _switch(value: str, arguments: list[str], language: str) -> str:
-    default, is_found = "", False
+    default, is_found, is_default = "", False, False
     for argument in arguments:
         key, equals, result = (part.strip() for part in argument.partition("="))
         if not equals:
             default = key if argument is arguments[-1] else default
-            is_found = is_found or key == value
-        elif is_found or key == value:
+            is_found = is_found or _are_equal(key, value)
+            is_default = is_default or key == "#default"
+        elif is_found or _are_equal(key, value):
             return result
-        elif key == "#default":
-            default = result
+        elif is_default or key == "#default":
+            default, is_default = result, False
     return default
 
 
 def _expression(value: str, arguments: list[str], language: str) -> str:
     number = _number(value)
-    return HOLE if number is None else f"{number:.12g}"
+    return HOLE if number is None else f"{number + 0.0:.14g}"
 
 
 def _if_expression(value: str, arguments: list[str], language: str) -> str:
-    number = _number(value)
+    number = _number(value) if value else 0
     return HOLE if number is None else _if("1" if number else "", arguments, language)
 
 
 def _number(text: str) -> float | None:
     """The value of an arithmetic expression; None if it cannot be computed here."""
-    text, _, digits = text.partition(" round ")
+    text, _, digits = text.lower().partition(" round ")
     if not _EXPRESSION.fullmatch(text):
         return None
+    tokens = [_AS_IN_PYTHON.get(token, token) for token in _TOKEN.findall(text)]
+    tokens = [str(float(token)) if token.strip("0123456789.") == "" else token for token in tokens]
     try:
-        value = _value(ast.parse(text.strip(), mode="eval").body)
-        return round(value, int(digits)) if digits.strip() else value
+        value = _value(ast.parse(" ".join(tokens), mode="eval").body)
+        return _rounded(value, int(digits)) if digits.strip() else value
     except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError, MemoryError):
         return None
+
+
+def _rounded(value: float, digits: int) -> float:
+    """As in PHP, halves are rounded away from zero."""
+    scale = 10.0 ** max(-15, min(digits, 15))
+    return math.copysign(math.floor(abs(value) * scale + 0.5) / scale, value)
 
 
 def _value(node: ast.expr) -> float:
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         return _OPERATORS[type(node.op)](_value(node.left), _value(node.right))
+    if isinstance(node, ast.Compare) and len(node.ops) == 1:
+        return float(_OPERATORS[type(node.ops[0])](_value(node.left), _value(node.comparators[0])))
+    if isinstance(node, ast.BoolOp):
+        values = [bool(_value(value)) for value in node.values]
+        return float(all(values) if isinstance(node.op, ast.And) else any(values))
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         return -_value(node.operand) if isinstance(node.op, ast.USub) else _value(node.operand)
     if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
@@ -117,7 +146,7 @@ _FUNCTIONS: dict[str, Callable[[str, list[str], str], str | None]] = {
     "#expr": _expression,
     "#ifexpr": _if_expression,
     "#ifexist": lambda value, arguments, language: "".join(arguments[:1]),  # most named pages exist
-    "#iferror": lambda value, arguments, language: value,
+    "#iferror": lambda value, arguments, language: [value, *arguments][len(arguments) > 1 and 2],
     "plural": plural,
     "grammar": lambda value, arguments, language: "".join(arguments[:1]),
     "gender": lambda value, arguments, language: [*arguments, ""][2 if len(arguments) > 2 else 0],

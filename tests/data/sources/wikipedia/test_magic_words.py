@@ -97,3 +97,19 @@ def test_a_form_may_be_for_one_number_alone():
         assert shown == f"x {text} y"
     assert wikitext_to_text("x {{plural:1,234|a cat|cats}} y", language="en") == "x cats y"
     assert wikitext_to_text("x {{plural:1.000.000|a|b|c}} y", language="ro") == "x c y"
+
+
+# What MediaWiki 1.39 shows.
+FUNCTIONS = {
+    "{{#expr: 7 mod 3 + 2.5 div 2}}": "2.25",
+    "{{#expr: 2.5 round 0}} {{#expr: -3 mod 2 + 1}} {{#expr: 1/3}}": "3 0 0.33333333333333",
+    "{{#ifexpr: 2 > 1 and 1 <> 1.0 or 3 <= 3|y|n}} {{#ifexpr:|y|n}}": "y n",
+    "{{#ifeq: 01 | 1.0 |y|n}} {{#ifeq: a | A |y|n}}": "y n",
+    "{{#switch: 01 | 2 = a | 1 | 3 = b | c }} {{#switch: x | #default | y = a | z = b }}": "b a",
+    "{{#iferror: 5 | bad | good }} {{#iferror: 5 | bad }}": "good 5",
+}
+
+
+@pytest.mark.parametrize("wikitext", FUNCTIONS)
+def test_a_function_has_mediawikis_value(wikitext):
+    assert wikitext_to_text(f"x {wikitext} y", language="en") == f"x {FUNCTIONS[wikitext]} y"
