@@ -1,6 +1,6 @@
 """Finds conditions in a license file or a notice beyond those of the licenses that it names.
 
-In: text. Arguments named `plain` are in `recognize`'s plain form: lower-case words joined by spaces.
+In: text. Arguments named `plain` are in plain form (plain_form.py): lower-case words joined by spaces.
 """
 
 import re
@@ -10,7 +10,9 @@ _CONDITIONS = re.compile(
     r"|\b(?:must|only|unless)\b|\bsolely for\b"
     r"|\bdo(?:es)? not (?:include|grant|permit|allow|apply|cover|extend|give)\b"
     r"|\bnon ?(?:commercial|production|profit)|\bcommercial(?:ly)?\b|\bcompet(?:e|es|ing|itors?|itive)\b"
-    r"|\b(?:prohibit|forbid|exclud|revok|terminat|expir)\w*|\b(?:requires?|required|permitted|allowed"
+    r"|\b(?:prohibit|forbid|disallow|exclud|revok|terminat|expir)\w*"
+    r"|\bshould (?:acknowledge|cite|credit)\b|\bwith (?:\w+ ){0,2}restrictions?\b"
+    r"|\b(?:requires?|required|permitted|allowed"
     r"|restricted)\b"
     r"|\b(?:fees?|paid|pay|purchase|royalt(?:y|ies)|subscription|consent|proprietary|confidential|agree"
     r"|eula)\b"
@@ -57,6 +59,9 @@ _PROPRIETARY = re.compile(
     r"|sold|modified)\b"
     r"|\bcannot be (?:copied|used|reproduced|distributed)\b|\bwithout (?:the |an? )?(?:prior|express"
     r"|written|explicit)\b|\bstrictly prohibited\b|\bend user license\b|\beula\b"
+    r"|\bdo not (?:re)?distribute\b|\b(?:permission|license)(?: is)? (?:hereby )?not granted\b"
+    r"|\bno permission is (?:hereby )?granted\b|\bnot authori[sz]ed to\b|\bunpublished\b|\bnot to be sold\b"
+    r"|\bcopyright laws? and (?:international )?treat"
 )
 _OWN_NAME = re.compile(r"endors|advertis|publicity|\bnames? (?:of|nor)\b|except in compliance|promot")
 
@@ -86,4 +91,4 @@ def has_foreign_conditions(text: str) -> bool:
 
 def is_proprietary(plain: str) -> bool:
     """Whether a notice's sentence, in plain form, keeps the file secret or reserves its use for the owner."""
-    return _PROPRIETARY.search(plain) is not None and not _OWN_NAME.search(plain)
+    return _PROPRIETARY.search(_HARMLESS.sub("", plain)) is not None and not _OWN_NAME.search(plain)

@@ -16,6 +16,15 @@ from data.sources.github.conditions import (
     is_proprietary,
     without_grant,
 )
+from data.sources.github.names import (
+    NAME,
+    is_as_others,
+    is_changed,
+    named,
+    named_by_address,
+    names_unknown,
+)
+from data.sources.github.plain_form import bare, plain_form
 
 UNKNOWN = "unknown"
 _TEXTS = Path(__file__).parent / "texts"  # the licenses' own, as in the SPDX list
@@ -23,23 +32,39 @@ _GRAM = 5  # consecutive words that must match a known text
 _MAX_TAG = 1000  # most characters of a license file that only holds an SPDX tag
 _MAX_STATEMENT = 80  # most words of a license file that only names its license
 
-# For each license, phrases that must all occur and phrases that must not, in the form that `_plain` gives.
-_BSD = (
-    "redistribution and use in source and binary forms",
-    "with or without modification are permitted",
-    "redistributions of source code must retain the above copyright notice",
-    "redistributions in binary form must reproduce the above copyright notice",
+# For each license, phrases that must all occur and phrases that must not, in plain form.
+_BSD = (  # with the freedom that authors take
+    re.compile(
+        r"\bredistributions? (?:of this software (?:and documentation )?)?and use (?:of this software )?"
+        r"in source and binary forms?\b"
+    ),
+    re.compile(r"\bwith or without modification (?:is|are) permitted\b"),
+    re.compile(
+        r"\bredistributions? (?:of|in) source code (?:form )?must (?:retain|include|reproduce) "
+        r"(?:the (?:above )?|any existing )copyright notices?\b"
+    ),
+    re.compile(
+        r"\bredistributions? in (?:binary|bytecode) forms? must (?:retain|include|reproduce) "
+        r"(?:the (?:above )?|any existing )copyright notices?\b"
+    ),
 )
 _ENDORSE = "to endorse or promote products derived from this software"
 _ADVERTISE = "all advertising materials mentioning features or use of this software"
-_KNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+_MIT_BEGINS = "permission is hereby granted free of charge to any person obtaining a copy of this software"
+# All of MIT's rights, of which some texts take one away; others only lack or misspell "sublicense".
+_MIT_RIGHTS = re.compile(
+    r"\bto use copy modify merge publish dis ?tribute "
+    r"(?:(?:and|or|andor|distribute|with|modifications|sublice\w*) ){1,6}sell cop(?:y|ies)\b"
+)
+_SENTENCE = re.compile(r"[.;](?=\s)")
+_KNOWN: dict[str, tuple[tuple[str | re.Pattern[str], ...], tuple[str, ...]]] = {
     "psf-2.0": (("python software foundation license version 2",), ()),
     "mit": (
         (
-            "permission is hereby granted free of charge to any person obtaining a copy of this software",
+            _MIT_BEGINS,
             "the above copyright notice and this permission notice",
         ),
-        (),
+        ("no permission is hereby", "but not sell", "with restriction including", "little restriction"),
     ),
     "bsd-2-clause": (_BSD, (_ENDORSE, _ADVERTISE)),
     "bsd-3-clause": ((*_BSD, _ENDORSE), (_ADVERTISE,)),
@@ -62,55 +87,6 @@ _TEXT_OF = {name: name for name in ("mit", "bsd-3-clause", "apache-2.0", "isc")}
     "bsd-2-clause": "bsd-3-clause"
 }
 _MORE_TEXTS = (("apache", "apache-2.0"), ("llvm", "llvm-exception"))  # also known texts, if the word occurs
-# Licenses by the names that people write; if two match at the same place, the first counts. `{}`: a version.
-_NAMES = (
-    ("agpl-{}", r"affero general public license|agpl(?:v?\d(?:\.\d)?)?"),
-    ("lgpl-{}", r"(?:lesser|library) general public license|lesser gpl|lgpl(?:v?\d(?:\.\d)?)?"),
-    ("gpl-{}", r"general public license|gnu public license|gpl(?:v?\d(?:\.\d)?)?"),
-    ("mpl-{}", r"mozilla public license|mpl(?:v?\d(?:\.\d)?)?"),
-    ("bsd-4-clause", r"bsd 4 clause|(?:4|four) clause bsd|original bsd"),
-    ("bsd-2-clause", r"bsd 2 clause|(?:2|two) clause bsd|simplified bsd|freebsd license"),
-    ("bsd-3-clause", r"bsd 3 clause|(?:3|three) clause bsd|(?:new|modified|revised) bsd"),
-    ("bsd-protection", r"bsd protection license"),
-    ("bsd", r"bsd"),
-    ("apache-1.1", r"apache(?: software)?(?: license)?(?: v| version)? ?1(?:\.[01])?"),
-    (
-        "apache-2.0",
-        r"(?:apache|asl)(?: software)?(?: license)?(?: v| version)? ?2(?:\.0)?|apache(?: license)?",
-    ),
-    ("mit-0", r"mit 0|mit no attribution"),
-    ("mit", r"mit|expat license|x11 license"),
-    ("isc", r"isc license"),
-    ("zlib", r"zlib license"),
-    ("bsl-1.0", r"boost software license"),
-    ("psf-2.0", r"python software foundation license|psf license"),
-    ("cc0-1.0", r"cc0"),
-    ("cc", r"creative commons|cc by(?: nc| nd| sa)*"),
-    ("unlicense", r"unlicense"),
-    ("commons-clause", r"commons clause"),
-    ("busl-1.1", r"business source license|busl|bsl 1.1"),
-    ("fsl-1.1", r"functional source license|fsl 1.1"),
-    ("sspl-1.0", r"server side public license|sspl"),
-    ("elastic-2.0", r"elastic license"),
-    ("polyform", r"polyform"),
-    ("epl-{}", r"eclipse public license|epl"),
-    ("cddl-1.0", r"common development and distribution license|cddl"),
-    ("artistic-2.0", r"artistic license"),
-    ("artistic-1.0-perl", r"(?:same|license) terms as perl"),
-    ("eupl-1.2", r"european union public license|eupl"),
-    ("cecill-2.1", r"cecill"),
-    ("ms-pl", r"microsoft (?:public|reciprocal|limited public|permissive) license|ms pl"),
-    ("lppl-1.3c", r"latex project public license|lppl"),
-    ("ncsa", r"university of illinois(?: ncsa)? open source license|ncsa open source license"),
-    ("ofl-1.1", r"sil open font license"),
-    ("cpl-1.0", r"common public license"),
-    ("osl-3.0", r"open software license"),
-    ("afl-3.0", r"academic free license"),
-    ("json", r"json license"),
-    ("wtfpl", r"wtfpl|do what the fuck you want to"),
-)
-_NAME = re.compile(rf"\b(?:{'|'.join(f'(?P<n{i}>{pattern})' for i, (_, pattern) in enumerate(_NAMES))})\b")
-_VERSION = re.compile(r"(?:\w+ ){0,12}?(?:version |v ?|[al]?gpl ?v?|mpl ?|epl ?)(\d(?:\.\d)?)\b")
 _GRANTED = re.compile(
     r"\b(?:licensed|released|distributed|provided|available|covered|published|offered|governed|redistribute"
     r"|modify|copied|used?|subject|contributed)(?: \w+){0,6} (?:under|by|with|to)\b"
@@ -124,6 +100,7 @@ _CHOICE = re.compile(
     r"|discretion)\b"
     r"|\byour (?:own )?(?:choice|choosing)\b|\bdual(?:ly)? licensed\b|\bmay (?:choose|select|pick)\b"
     r"|\balternatively\b"
+    r"|\bmit(?: license)? or (?:the )?(?:gnu |l?gpl)"
 )
 _OTHER_LICENSE = re.compile(
     r"\b(?!(?:the|this|an?|your|of|following|each|both|either|see|file|permissive|source|open|free"
@@ -131,14 +108,6 @@ _OTHER_LICENSE = re.compile(
     r"|project|md|txt|dual|or|and|under|is|in|which|style|own|these|their|its|full|compatible|version"
     r"|name|by|licenses?|licensed)\b)"
     r"[a-z]\w* licenses?\b"
-)
-# A license that a notice names in capitals, and words that name none.
-_UNDER = re.compile(
-    r"\b[Uu]nder\s+(?:the\s+)?(?:terms\s+(?:and\s+conditions\s+)?of\s+(?:the\s+)?)?"
-    r"((?:[A-Z][\w.+-]*\s+){1,4})[Ll]icen[cs]e\b"
-)
-_NO_NAME = re.compile(
-    r"(?:the|this|a|an|open|source|free|software|permissive|project|same|accompanying|file|general|following)"
 )
 _SPDX_MARK = r"SPDX-License-Identifier:"
 _SPDX = re.compile(
@@ -149,7 +118,6 @@ _SPDX = re.compile(
 )
 
 _ASSIGNED = re.compile(r"^__licen[cs]e__\s*=\s*['\"]{1,3}([^'\"\n]{1,100})['\"]", re.MULTILINE)
-_MARK = re.compile(r"^(?:[^\w(©&\n]+|dnl\b|@?rem\b)", re.IGNORECASE | re.MULTILINE)
 # The addresses of license texts; the last part names the license.
 _ADDRESS = re.compile(
     r"https?://(?:www\.)?(?:(?:opensource|spdx)\.org/licenses?/(?:licenses/)?|(apache)\.org/licenses/license-"
@@ -169,7 +137,6 @@ _BESIDE_NAME = re.compile(
     r"|licensed?|licenses|spdx|identifier|\d[\d.]*)"
 )
 _MAX_NAME = 15  # most words beside the name in such a file
-_BULLET = re.compile(r"^[ \t]*[(\[]?(?:\d{1,2}|[a-h]|[ivx]{1,4})[.)\]](?=\s)", re.IGNORECASE | re.MULTILINE)
 # Headings above the licenses of third-party software that comes with the project.
 _BUNDLED = re.compile(
     r"^[^\w\n]{0,20}(?:"
@@ -190,29 +157,30 @@ _COPYRIGHT = re.compile(
     r"^[ \t\W]{0,200}(?:portions )?(?:copyright|\(c\)|©|&copy;|authors?:|written by)[^\n]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_TAG = re.compile(r"https?://\S+|<[\w.-]+@[\w.-]+>|</?[a-z][a-z0-9]{0,9}(?:\s[^>\n]{0,80})?>", re.IGNORECASE)
-_WORD = re.compile(r"[a-z0-9]+(?:\.\d+)*")
 _LONG_WORD = re.compile(r"[a-z0-9]{4,}")
 
 
 def recognize(text: str) -> str:
     """The license that a license file's text grants, or `unknown`."""
-    if len(text) < _MAX_TAG and (tags := tagged(text)) and _only_names(_bare(_SPDX.sub("", text))):
+    if len(text) < _MAX_TAG and (tags := tagged(text)) and _only_names(bare(_SPDX.sub("", text))):
         return tags
-    text = _bare(_ADDRESS.sub(r" \1 \2 ", _without_bundled(text)))
-    plain = _plain(text)
+    text = bare(_ADDRESS.sub(r" \1 \2 ", _without_bundled(text)))
+    plain = plain_form(text)
     found = _found(plain)
+    sentences = [] if found else [plain_form(sentence) for sentence in _SENTENCE.split(text)]
+    if _is_altered(plain, sentences):
+        return UNKNOWN
     if "psf-2.0" in found:  # Python's file has the history of its licenses; this one governs
         return "psf-2.0"
     if any(name not in _TEXT_OF for name in found):
         return " AND ".join(found)
     texts = {_TEXT_OF[name] for name in found} | {name for word, name in _MORE_TEXTS if word in plain}
-    rest = _rest(_plain(_COPYRIGHT.sub("", text)).split(), texts)
-    named = _named(" . ".join(rest) if found else plain)
+    rest = _rest(plain_form(_COPYRIGHT.sub("", text)).split(), texts)
+    others = named(" . ".join(rest) if found else plain)
     if not found and not _only_states(plain, rest) and not _only_names(text):
         return UNKNOWN
-    names = {"bsd-3-clause" if name == "bsd" else name for name in named} | {*found}
-    if "bsd" in named and any(name.startswith("bsd-") for name in found):
+    names = {"bsd-3-clause" if name == "bsd" else name for name in others} | {*found}
+    if "bsd" in others and any(name.startswith("bsd-") for name in found):
         names -= {"bsd-3-clause"} - {*found}
     if not names:
         return UNKNOWN
@@ -225,7 +193,7 @@ def recognize(text: str) -> str:
 def _without_bundled(text: str) -> str:
     """The text without what follows a complete license but only concerns bundled software."""
     for heading in islice(_BUNDLED.finditer(text), _MAX_HEADINGS):
-        found = _found(_plain(_bare(text[: heading.start()])))
+        found = _found(plain_form(bare(text[: heading.start()])))
         if found and _INCORPORATED.search(heading[0]) and _COPYLEFT.search(text, heading.start()):
             return text
         if found:
@@ -236,12 +204,12 @@ def _without_bundled(text: str) -> str:
 def _only_states(plain: str, rest: list[str]) -> bool:
     """Whether a text that contains no license's text only grants licenses by their names."""
     short = sum(len(run.split()) for run in rest) <= _MAX_STATEMENT
-    return short and bool(_GRANTED.search(plain)) and not _OTHER_LICENSE.search(_NAME.sub("the", plain))
+    return short and bool(_GRANTED.search(plain)) and not _OTHER_LICENSE.search(NAME.sub("the", plain))
 
 
 def _only_names(text: str) -> bool:
     """Whether a text is nothing but a license's name, perhaps with a copyright line."""
-    words = _NAME.sub("", _plain(_COPYRIGHT.sub("", text))).split()
+    words = NAME.sub("", plain_form(_COPYRIGHT.sub("", text))).split()
     return len(words) <= _MAX_NAME and all(map(_BESIDE_NAME.fullmatch, words))
 
 
@@ -253,23 +221,32 @@ def notice_license(notice: str, repository: str = "") -> str:
     """
     if tags := tagged(notice):
         return tags
-    plain = _plain(_bare(notice))
-    names = {*_found(plain), *_named(plain)} - {"bsd"}
-    sentences = [_plain(sentence) for sentence in re.split(r"[.;](?=\s)", _bare(notice))]
+    text = bare(notice)
+    plain, sentences = plain_form(text), [plain_form(sentence) for sentence in _SENTENCE.split(text)]
+    names = {*_found(plain), *named(plain)} - {"bsd"}
     if any(map(is_proprietary, sentences)):
         names.add("proprietary")
-    if any(map(_is_unknown_name, _UNDER.findall(_bare(notice)))) or has_foreign_conditions(notice):
+    if names_unknown(text) or has_foreign_conditions(notice):
         names.add(UNKNOWN)
-    is_nameless = not names and not _named(plain)
-    if is_nameless and (_has_own_conditions(plain) or _is_elsewhere(notice, repository)):
-        names.add(UNKNOWN)
-    return (" OR " if len(names) > 1 and _is_choice(plain) else " AND ").join(sorted(names))
+    if not names and not named(plain):
+        names = named_by_address(notice) or named(plain_form(_address_names(notice))) - {"bsd"}
+        own = {"", *_LONG_WORD.findall(repository.lower())}
+        is_elsewhere = not names and _is_elsewhere(notice, repository)
+        if _has_own_conditions(plain) or is_elsewhere or is_as_others(text, own):
+            names.add(UNKNOWN)
+    joined = (" OR " if len(names) > 1 and _is_choice(plain) else " AND ").join(sorted(names))
+    return f"({joined}) AND {UNKNOWN}" if joined and _is_altered(plain, sentences) else joined
 
 
-def _is_unknown_name(name: str) -> bool:
-    """Whether a license's name is none of the known ones."""
-    plain = _plain(f"{name} license")
-    return not _named(plain) and not all(map(_NO_NAME.fullmatch, plain.split()[:-1]))
+def _address_names(text: str) -> str:
+    """What the addresses of license texts call their licenses."""
+    return " . ".join(f"{found[1] or ''} {found[2]}" for found in _ADDRESS.finditer(text))
+
+
+def _is_altered(plain: str, sentences: list[str]) -> bool:
+    """Whether a text changes the words or the meaning of a license that it names."""
+    has_own_rights = _MIT_BEGINS in plain and " rights to " in plain and not _MIT_RIGHTS.search(plain)
+    return has_own_rights or any(map(is_changed, sentences))
 
 
 def _has_own_conditions(plain: str) -> bool:
@@ -290,7 +267,7 @@ def _is_elsewhere(notice: str, repository: str) -> bool:
 def assigned_license(text: str) -> str:
     """The license that a Python file names in `__license__`, or ""."""
     found = _ASSIGNED.search(text)
-    return " AND ".join(sorted(_named(_plain(found[1])) - {"bsd"})) if found else ""
+    return " AND ".join(sorted(named(plain_form(found[1])) - {"bsd"})) if found else ""
 
 
 def tagged(text: str) -> str:
@@ -303,7 +280,7 @@ def tagged(text: str) -> str:
 
 def leaves_choice(text: str) -> bool:
     """Whether a text contains no license's text but leaves a choice between several licenses."""
-    plain = _plain(_bare(text))
+    plain = plain_form(bare(text))
     return not _found(plain) and _is_choice(plain)
 
 
@@ -317,40 +294,17 @@ def _found(plain: str) -> list[str]:
     return [
         name
         for name, (needed, barred) in _KNOWN.items()
-        if all(phrase in plain for phrase in needed) and not any(phrase in plain for phrase in barred)
+        if all(_occurs(phrase, plain) for phrase in needed) and not any(phrase in plain for phrase in barred)
     ]
 
 
-def _named(plain: str) -> set[str]:
-    names = set()
-    for match in _NAME.finditer(plain.replace("gpl compatible", "")):
-        name = _NAMES[int((match.lastgroup or "n0")[1:])][0]
-        if "{}" in name:
-            version = _VERSION.match(match[0] + match.string[match.end() : match.end() + 100])
-            number = version[1] if version else ""
-            name = name.replace("-{}", f"-{number}" + (".0" if len(number) == 1 else "") if number else "")
-        names.add(name)
-    return names
-
-
-def _bare(text: str) -> str:
-    """The text without comment marks, bullets, tags and addresses."""
-    text = _MARK.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return _TAG.sub(" ", _BULLET.sub("", _MARK.sub("", text)))
-
-
-def _plain(text: str) -> str:
-    """The text's words in lower case and one spelling, joined by single spaces."""
-    return (
-        " ".join(_WORD.findall(text.lower()))
-        .replace("licence", "license")
-        .replace("sub license", "sublicense")
-    )
+def _occurs(phrase: str | re.Pattern[str], plain: str) -> bool:
+    return phrase in plain if isinstance(phrase, str) else phrase.search(plain) is not None
 
 
 @cache
 def _grams(name: str) -> frozenset[tuple[str, ...]]:
-    words = _plain(_bare((_TEXTS / f"{name}.txt").read_text())).split()
+    words = plain_form(bare((_TEXTS / f"{name}.txt").read_text())).split()
     return frozenset(zip(*(words[start:] for start in range(_GRAM))))
 
 

@@ -15,7 +15,7 @@ from data.sources.wikipedia.names import DROPPED, FORMULAS, NAMES
 from data.sources.wikipedia.templates.plurals import plural
 from data.sources.wikipedia.templates.separators import formatted
 
-_EXPRESSION = re.compile(r"(?:\d++(?:\.\d*+)?|\.\d++|<>|[<>!]=|[-+*/()<>=]|mod|div|and|or|\s++){1,100}")
+_EXPRESSION = re.compile(r"(?:\d++(?:\.\d*+)?|\.\d++|<>|[<>!]=|[-+*/()<>=]|mod|div|and|or|\s++){1,100}+")
 _TOKEN = re.compile(r"[\d.]+|[a-z]+|[<>!=]+|\S")
 _AS_IN_PYTHON = {"mod": "%", "div": "/", "=": "==", "<>": "!="}
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
