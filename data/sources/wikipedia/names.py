@@ -1,13 +1,14 @@
 """The names that tell the kind of a link or tag: namespaces, languages, HTML tags, MediaWiki's extensions.
 
-magic_words.tsv has the names that MediaWiki 1.39 gives to namespaces, functions and the like in the paper's
-languages (languages/messages): a name of ours and a tab, then the names there, in any language.
+templates/languages/magic_words.tsv has MediaWiki 1.39's names of namespaces, functions and the like in the
+paper's languages (its languages/messages): a name of ours and a tab, then the names there, in any language.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-_MAGIC_WORDS = Path(__file__).with_name("magic_words.tsv").read_text(encoding="utf-8")
+_LANGUAGES = Path(__file__).with_name("templates") / "languages"
+_MAGIC_WORDS = (_LANGUAGES / "magic_words.tsv").read_text(encoding="utf-8")
 
 
 def words(text: str) -> frozenset[str]:

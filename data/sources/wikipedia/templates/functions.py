@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from data.sources.wikipedia.marks import GONE, HOLE, SUB, SUB_END, SUP, SUP_END, literal
 from data.sources.wikipedia.names import DROPPED, FORMULAS, NAMES
-from data.sources.wikipedia.templates.plurals import plural
+from data.sources.wikipedia.templates.languages.plurals import plural
 from data.sources.wikipedia.templates.separators import formatted
 
 _EXPRESSION = re.compile(r"(?:\d++(?:\.\d*+)?|\.\d++|<>|[<>!]=|[-+*/()<>=]|mod|div|and|or|\s++){1,100}+")
@@ -101,13 +101,18 @@ def _number(text: str) -> float | None:
     text, _, digits = text.lower().partition(" round ")
     if not _EXPRESSION.fullmatch(text):
         return None
-    tokens = [_AS_IN_PYTHON.get(token, token) for token in _TOKEN.findall(text)]
-    tokens = [str(float(token)) if token.strip("0123456789.") == "" else token for token in tokens]
     try:
-        value = _value(ast.parse(" ".join(tokens), mode="eval").body)
+        value = _value(
+            ast.parse(" ".join(_in_python(token) for token in _TOKEN.findall(text)), mode="eval").body
+        )
         return _rounded(value, int(digits)) if digits.strip() else value
     except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError, MemoryError):
         return None
+
+
+def _in_python(token: str) -> str:
+    """A number or an operator as Python writes it. Raises ValueError for 1.2.3."""
+    return str(float(token)) if token.strip("0123456789.") == "" else _AS_IN_PYTHON.get(token, token)
 
 
 def _rounded(value: float, digits: int) -> float:

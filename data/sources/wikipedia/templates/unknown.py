@@ -15,7 +15,7 @@ from data.sources.wikipedia.templates.dates import date_in, era
 from data.sources.wikipedia.templates.figures import of_its_name, quantity
 from data.sources.wikipedia.templates.forms import forms_of
 from data.sources.wikipedia.templates.languages import common
-from data.sources.wikipedia.templates.plurals import counted
+from data.sources.wikipedia.templates.languages.plurals import counted
 
 _FRENCH_ORDINAL = re.compile(r"(?:\d+|[IVX]+|[IVXLC]{2,})(?:er|re|ère|e|ème|nd|nde)(?: [^\W\d]+)?|2de?")
 _CENTURY = re.compile(

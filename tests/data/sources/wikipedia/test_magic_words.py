@@ -106,6 +106,7 @@ FUNCTIONS = {
     "{{#ifexpr: 2 > 1 and 1 <> 1.0 or 3 <= 3|y|n}} {{#ifexpr:|y|n}}": "y n",
     "{{#ifeq: 01 | 1.0 |y|n}} {{#ifeq: a | A |y|n}}": "y n",
     "{{#switch: 01 | 2 = a | 1 | 3 = b | c }} {{#switch: x | #default | y = a | z = b }}": "b a",
+    "a{{#expr: 1.2.3 }} {{#expr: 2 2 }} {{#expr: 1e5 }}": "a",
     "{{#iferror: 5 | bad | good }} {{#iferror: 5 | bad }}": "good 5",
 }
 

@@ -1,6 +1,6 @@
 """Templates of the Russian, Ukrainian, Bulgarian and Serbian Wikipedias."""
 
-from data.sources.wikipedia.templates import plurals
+from data.sources.wikipedia.templates.languages import plurals
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS, japanese
 from data.sources.wikipedia.templates.separators import number_and_units

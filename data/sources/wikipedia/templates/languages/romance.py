@@ -2,9 +2,9 @@
 
 from data.sources.wikipedia.marks import HOLE
 from data.sources.wikipedia.templates.languages.biography import biography
+from data.sources.wikipedia.templates.languages.plurals import plural
 from data.sources.wikipedia.templates.measures import value
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
-from data.sources.wikipedia.templates.plurals import plural
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 from data.sources.wikipedia.templates.separators import number_and_units, written
 
