@@ -67,7 +67,7 @@ _NAMES = (
 )
 NAME = re.compile(rf"\b(?:{'|'.join(f'(?P<n{i}>{pattern})' for i, (_, pattern) in enumerate(_NAMES))})\b")
 _VERSION = re.compile(r"(?:\w+ ){0,12}?(?:version |v ?|[al]?gpl ?v?|mpl ?|epl ?)(\d(?:\.\d)?)\b")
-_ANY = "|".join(pattern for _, pattern in _NAMES)
+ANY_NAME = "|".join(pattern for _, pattern in _NAMES)
 # A license that a notice names in capitals, and words that name none.
 _UNDER = re.compile(
     r"\b(?:[Uu]nder|[Ss]ubject\s+to|[Gg]overned\s+by|[Aa]ccording\s+to|[Pp]ursuant\s+to|[Uu]ses)\s+(?:the\s+)?"
@@ -90,15 +90,16 @@ _OWN = re.compile(
 )
 # The license's own words are changed: "a modified version of the MIT license", "MIT with restrictions".
 _CHANGED = re.compile(
-    rf"\b(?:modified|modification|amended|altered|custom|restricted|adapted|derived|deviation|variant|variation"
-    rf"|based)(?: version| form| copy| modification)? (?:of|from|on) (?:the )?(?:{_ANY})(?: \w+)? license\b"
-    rf"|\blicense (?:\w+ ){{0,6}}?(?:derived|adapted|based) (?:of|from|on) (?:the )?(?:{_ANY})\b"
-    rf"|\b(?:custom|modified|restricted) (?:version|form|modification) of (?:the )?(?:{_ANY})\b"
-    rf"|\b(?:{_ANY})(?: license)?(?: version| v)?(?: ?2(?:\.0)?)?(?: as)? (?:modified\b|amended\b"
+    rf"\b(?:modified|modification|amended|altered|custom|restricted|adapted|derived|deviation|variant"
+    r"|variation|based)(?: version| form| copy| modification)? (?:of|from|on) (?:the )?"
+    rf"(?:{ANY_NAME})(?: \w+)? license\b"
+    rf"|\blicense (?:\w+ ){{0,6}}?(?:derived|adapted|based) (?:of|from|on) (?:the )?(?:{ANY_NAME})\b"
+    rf"|\b(?:custom|modified|restricted) (?:version|form|modification) of (?:the )?(?:{ANY_NAME})\b"
+    rf"|\b(?:{ANY_NAME})(?: license)?(?: version| v)?(?: ?2(?:\.0)?)?(?: as)? (?:modified\b|amended\b"
     r"|(?:with|plus) (?:an? |the |some |special |additional |certain |following |slight ){0,3}"
     r"(?:restrictions?|modifications?|amendments?|limitations?)\b)"
     r"|\b(?:not|t|cannot|never) (?:(?:an?|the|be|is|under|by|licensed|employ|use|using|released) ){1,5}"
-    rf"(?:{_ANY})(?: \w+){{0,2}} license\b"
+    rf"(?:{ANY_NAME})(?: \w+){{0,2}} license\b"
 )
 # Addresses of license texts whose last part is no name by itself.
 _PLACES = (

@@ -17,6 +17,7 @@ from data.sources.github.conditions import (
     without_grant,
 )
 from data.sources.github.names import (
+    ANY_NAME,
     NAME,
     is_as_others,
     is_changed,
@@ -96,11 +97,15 @@ _OR_LATER = re.compile(
     r"(?:either )?version [\d.]+ (?:of the license )?or (?:at your option )?any later version"
 )
 _CHOICE = re.compile(
-    r"\beither (?:of|the|license|one)\b|\bunder (?:the terms of )?either\b|\bat your (?:option|choice"
-    r"|discretion)\b"
-    r"|\byour (?:own )?(?:choice|choosing)\b|\bdual(?:ly)? licensed\b|\bmay (?:choose|select|pick)\b"
-    r"|\balternatively\b"
-    r"|\bmit(?: license)? or (?:the )?(?:gnu |l?gpl)"
+    r"\beither (?:of|the|under|license|one)\b|\bunder (?:the terms of )?either\b"
+    r"|\bat your (?:option|choice|discretion)\b|\byour (?:own )?(?:choice|choosing)\b"
+    r"|\b(?:dual|triple|multi)(?:ly)? (?:\w+ ){0,3}?licens\w+|\bchoice (?:of|between)\b|\balternatively\b"
+    r"|\bmay (?:choose|select|pick)\b|\b(?:choose|select|pick) (?:\w+ ){0,5}?(?:licens\w+|terms)\b"
+    r"|\b(?:any|one) (?:one )?of (?:the |these )?(?:two |three |following |above )*licenses\b"
+)
+_OF_TWO = re.compile(  # without more, a choice only if these are all that a text names
+    rf"(?<!similar to )(?<!similar to the )(?<!like the )\b(?:{ANY_NAME})(?: [\w.]+){{0,3}}? or "
+    rf"(?:the |an? )?(?:{ANY_NAME})\b"
 )
 _OTHER_LICENSE = re.compile(
     r"\b(?!(?:the|this|an?|your|of|following|each|both|either|see|file|permissive|source|open|free"
@@ -223,18 +228,24 @@ def notice_license(notice: str, repository: str = "") -> str:
         return tags
     text = bare(notice)
     plain, sentences = plain_form(text), [plain_form(sentence) for sentence in _SENTENCE.split(text)]
-    names = {*_found(plain), *named(plain)} - {"bsd"}
-    if any(map(is_proprietary, sentences)):
-        names.add("proprietary")
+    names = {*_found(plain), *named(plain)}
+    families = {name.partition("-")[0] for name in names}
+    is_choice = _is_choice(plain) or (len(families) == 2 and _OF_TWO.search(plain) is not None)
+    is_secret = any(map(is_proprietary, sentences))
+    if is_choice and "bsd" in names and len(names) > 1 and not any(name.startswith("bsd-") for name in names):
+        names.add("bsd-3-clause")
+    names -= {"bsd"}
     if names_unknown(text) or has_foreign_conditions(notice):
         names.add(UNKNOWN)
-    if not names and not named(plain):
+    if not names and not is_secret and not named(plain):
         names = named_by_address(notice) or named(plain_form(_address_names(notice))) - {"bsd"}
         own = {"", *_LONG_WORD.findall(repository.lower())}
         is_elsewhere = not names and _is_elsewhere(notice, repository)
         if _has_own_conditions(plain) or is_elsewhere or is_as_others(text, own):
             names.add(UNKNOWN)
-    joined = (" OR " if len(names) > 1 and _is_choice(plain) else " AND ").join(sorted(names))
+    joined = (" OR " if len(names) > 1 and is_choice else " AND ").join(sorted(names))
+    if is_secret:
+        return f"({joined}) AND proprietary" if joined else "proprietary"
     return f"({joined}) AND {UNKNOWN}" if joined and _is_altered(plain, sentences) else joined
 
 

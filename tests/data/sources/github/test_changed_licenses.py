@@ -67,10 +67,29 @@ def test_bsd_in_other_words_is_bsd_unless_it_asks_for_more(before, after, accept
         ("Based on the work of B at MIT. MIT license.", True),
         ("Under the modified BSD license.", True),
         ("MIT license. Free for commercial and non-commercial use.", True),
-        ("This file may be used under the MIT license or GPL v2.", True),
     ],
 )
 def test_a_notice_that_changes_a_license_names_another(notice, kept):
+    assert isinstance(clean(f"# Copyright 2020 A\n# {notice}\n{CODE}"), Document if kept else Drop)
+
+
+@pytest.mark.parametrize(
+    ("notice", "kept"),
+    [
+        ("This file may be used under the MIT license or GPL v2.", True),
+        ("This file is provided under a dual BSD/GPLv2 license.", True),
+        ("Dual license: LGPL 2.1 or Apache License 2.0.", True),
+        ("Licensed under one of the following licenses: GPL v2, BSD.", True),
+        ("Choose either of these licenses: MPL 1.1, MIT.", True),
+        ("Multi-licensed under LGPL and MIT; pick the terms that suit you.", True),
+        ("Under the GPL and the BSD license.", False),
+        ("Under the GPL v2, or GPL v3.", False),
+        ("Parts are under the GPL, others under the BSD or MIT license.", False),
+        ("Under the Foo License, similar to the BSD or MIT license.", False),
+        ("Dual licensed under MIT or GPL. Confidential.", False),
+    ],
+)
+def test_a_choice_is_accepted_for_one_of_its_licenses(notice, kept):
     assert isinstance(clean(f"# Copyright 2020 A\n# {notice}\n{CODE}"), Document if kept else Drop)
 
 
