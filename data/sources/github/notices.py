@@ -33,6 +33,11 @@ _NOTICE = re.compile(
     r"|\b(?:mit|bsd|apache|gnu|[al]?gpl\w*|mozilla|public|isc|x11|expat|boost|zlib|software|source"
     r"|proprietary|general)"
     r"[\s-](?:style\s|\d[\s-]clause\s)?licen[cs]e\b|\b[al]?gpl ?v?[23]\b|\blppl\b|\bcc[\s-]by\b"
+    r"|^(?:[^.]{0,60}\b(?:is|are)\s+)?(?:mit|bsd|apache)(?:[\s-][\d.]+)?[\s-]licen[cs]ed\b"
+    r"|/usr/share/common-licenses\b|^licen[cs]e\s+at\s+your\s+option\b"
+    r"|\bone\s+of\s+the\s+above[-\s]\w+\s+licen[cs]es\b|\bincludes\s+software\s+developed\s+(?:by|at)\b"
+    r"|\b(?:full|complete)\s+(?:text\s+of\s+the\s+)?(?:[\w.-]+\s+){0,3}licen[cs]e(?:\s+text)?\s+(?:is|can|may)\b"
+    r"|\breceived\s+a\s+copy\s+of\s+(?:the|both)\s+licen[cs]es?\b"
     r"|\b(?:see|read|refer\s+to)\s(?:[\w-]+\s){0,4}[`'\"]?(?:licen[cs]e|copying|copyright\s+for)\b"
     r"|\blicen[cs]e\s*[:=]|\blicen[cs]e\s+(?:(?:&|and)\s+)?(?:file|agreement|terms|text|header|information)\b"
     r"|\b(?:placed|put|released)\s+(?:in|into|to|under)\s+(?:the\s+)?public\s+domain\b|\b(?:begin|end)\s+(?:of\s+)?licen[cs]e\b"
@@ -60,6 +65,9 @@ _ALONG = re.compile(
     r"|<?https?://\S+>?$"
     r"|(?i:the\s+)?(?i:mit|bsd|apache|isc|gpl)\S*(?i:\s+licen[cs]e)?(?:\s\(\w+\))?\.?$|(?i:licen[cs]e)$"
     r"|[A-Z][\w.'-]*(?:\s[A-Z][\w.'-]*){0,3}\s*[<(]\S+@"
+)
+_HEADING = re.compile(
+    r"(?:copyrights?|licen[cs](?:es?|ing))(?: (?:and|&) (?:copyrights?|licen[cs]es?))?:?", re.IGNORECASE
 )
 _LEGAL = re.compile(
     r"\b(?:must|shall|software|notices?|permitted|conditions?|damages|origin|misrepresented"
@@ -210,6 +218,9 @@ def _notice_lines(lines: list[str], paragraphs: list[tuple[int, int]]) -> set[in
     for place, (start, stop) in enumerate(paragraphs):
         found = noticed[place]
         between = place > 0 and noticed[place - 1] and any(noticed[place + 1 :])
+        is_heading = stop == start + 1 and _HEADING.fullmatch(_words(lines[start])) is not None
+        if is_heading and any(noticed[place + 1 : place + 2]):
+            found = {start}
         if not found and between and len(_LEGAL.findall(" ".join(map(_words, lines[start:stop])))) > 1:
             noticed[place] = found = set(range(start, stop))
         removed |= found

@@ -119,3 +119,37 @@ def test_a_choice_is_accepted_for_one_of_its_licenses(notice, kept):
 )
 def test_a_license_is_named_in_many_ways(notice, kept):
     assert isinstance(clean(f"# Copyright 2020 A\n# {notice}\n{CODE}"), Document if kept else Drop)
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        "License\n\nLicensed under the MIT license.",
+        "Copyright and License:\n\nCopyright 2020 A. MIT license.",
+        "This file is MIT licensed.",
+        "Apache 2.0 Licensed",
+        "MIT license. The full license text is in the file COPYING.",
+        "MIT license.\nYou may select, at your option, one of the above-listed licenses.",
+        "MIT license.\nOn Debian systems, see /usr/share/common-licenses/Apache-2.0.",
+        "Apache license. This product includes software developed by A.",
+        "Apache license. You should have received a copy of the license with it.",
+    ],
+)
+def test_all_of_a_notice_is_removed(notice):
+    comment = "".join(f"# {line}".rstrip() + "\n" for line in notice.split("\n"))
+    cleaned = clean(f"# Copyright 2020 A\n{comment}{CODE}")
+    assert isinstance(cleaned, Document) and cleaned.text == CODE
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "# License\n#\n# How it is chosen: the nearest file wins.\n",
+        "# Prints the full license of each package.\n",
+        "# Lists Apache licensed packages that are out of date.\n",
+        "# Writes a copy of the license into the archive.\n",
+    ],
+)
+def test_what_a_file_does_with_licenses_is_kept(comment):
+    cleaned = clean(comment + CODE)
+    assert isinstance(cleaned, Document) and cleaned.text == comment + CODE
