@@ -221,14 +221,15 @@ def _only_names(text: str) -> bool:
 def notice_license(notice: str, repository: str = "") -> str:
     """The license that a source file's own notice names, or "" if it names none.
 
-    Contains `unknown` if the notice names an unknown license or sets conditions in a foreign language or, if
-    it names no license, sets other conditions or links to a license outside this repository.
+    Contains `unknown` if the notice names an unknown license, changes one, or sets conditions in a foreign
+    language or, if it names no license, sets other conditions or points to another project's license.
     """
     if tags := tagged(notice):
         return tags
     text = bare(notice)
     plain, sentences = plain_form(text), [plain_form(sentence) for sentence in _SENTENCE.split(text)]
-    names = {*_found(plain), *named(plain)}
+    called = named(plain)
+    names = {*_found(plain), *called}
     families = {name.partition("-")[0] for name in names}
     is_choice = _is_choice(plain) or (len(families) == 2 and _OF_TWO.search(plain) is not None)
     is_secret = any(map(is_proprietary, sentences))
@@ -237,7 +238,7 @@ def notice_license(notice: str, repository: str = "") -> str:
     names -= {"bsd"}
     if names_unknown(text) or has_foreign_conditions(notice):
         names.add(UNKNOWN)
-    if not names and not is_secret and not named(plain):
+    if not names and not called and not is_secret:
         names = named_by_address(notice) or named(plain_form(_address_names(notice))) - {"bsd"}
         own = {"", *_LONG_WORD.findall(repository.lower())}
         is_elsewhere = not names and _is_elsewhere(notice, repository)
