@@ -19,12 +19,7 @@ from data.sources.github.recipe import ACCEPTED
 from data.sources.github.recognize import notice_license, recognize
 
 RULES = "licensedcode/data/rules/"
-AS_HERE = {
-    "mit": "mit",
-    "bsd-new": "bsd-3-clause",
-    "bsd-simplified": "bsd-2-clause",
-    "apache-2.0": "apache-2.0",
-}
+AS_HERE = {"bsd-new": "bsd-3-clause", "bsd-simplified": "bsd-2-clause"}  # by other names there
 _HEAD = re.compile(r"---\n(.*?)\n---\n(.*)", re.DOTALL)
 _EXPRESSION = re.compile(r"^license_expression: (.+)$", re.MULTILINE)
 _NAME = re.compile(r"(?<![\w.+-])[\w.+-]+(?![\w.+-])")

@@ -90,7 +90,7 @@ _OWN = re.compile(
 )
 # The license's own words are changed: "a modified version of the MIT license", "MIT with restrictions".
 _CHANGED = re.compile(
-    rf"\b(?:modified|modification|amended|altered|custom|restricted|adapted|derived|deviation|variant"
+    r"\b(?:modified|modification|amended|altered|custom|restricted|adapted|derived|deviation|variant"
     r"|variation|based)(?: version| form| copy| modification)? (?:of|from|on) (?:the )?"
     rf"(?:{ANY_NAME})(?: \w+)? license\b"
     rf"|\blicense (?:\w+ ){{0,6}}?(?:derived|adapted|based) (?:of|from|on) (?:the )?(?:{ANY_NAME})\b"
@@ -101,7 +101,13 @@ _CHANGED = re.compile(
     r"|\b(?:not|t|cannot|never) (?:(?:an?|the|be|is|under|by|licensed|employ|use|using|released) ){1,5}"
     rf"(?:{ANY_NAME})(?: \w+){{0,2}} license\b"
 )
-# Addresses of license texts whose last part is no name by itself.
+# The addresses of license texts; the last part names the license.
+ADDRESS = re.compile(
+    r"https?://(?:www\.)?(?:(?:opensource|spdx)\.org/licenses?/(?:licenses/)?|(apache)\.org/licenses/license-"
+    r"|choosealicense\.com/licenses/)([\w-]++(?:\.\d++)*)(?:\.(?:txt|html|php))?/?",
+    re.IGNORECASE,
+)
+# The same of texts whose last part is no name by itself.
 _PLACES = (
     (re.compile(r"\bgnu\.org/(?:licenses|copyleft)/(?:old-licenses/)?([al]?gpl)\b", re.IGNORECASE), "{}"),
     (re.compile(r"\bcreativecommons\.org/(?:licenses|publicdomain)/()", re.IGNORECASE), "cc"),
@@ -123,8 +129,11 @@ def named(plain: str) -> set[str]:
 
 
 def named_by_address(text: str) -> set[str]:
-    """The licenses at whose addresses a text points, such as gnu.org/licenses/gpl.html."""
-    return {name.format(found[1].lower()) for place, name in _PLACES for found in place.finditer(text)}
+    """The licenses at whose addresses a text points: gnu.org/licenses/gpl.html, spdx.org/licenses/MIT."""
+    listed = " . ".join(f"{found[1] or ''} {found[2]}" for found in ADDRESS.finditer(text))
+    return (named(plain_form(listed)) - {"bsd"}) | {
+        name.format(found[1].lower()) for place, name in _PLACES for found in place.finditer(text)
+    }
 
 
 def names_unknown(text: str) -> bool:

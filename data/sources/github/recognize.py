@@ -17,6 +17,7 @@ from data.sources.github.conditions import (
     without_grant,
 )
 from data.sources.github.names import (
+    ADDRESS,
     ANY_NAME,
     NAME,
     is_as_others,
@@ -57,6 +58,9 @@ _MIT_RIGHTS = re.compile(
     r"\bto use copy modify merge publish dis ?tribute "
     r"(?:(?:and|or|andor|distribute|with|modifications|sublice\w*) ){1,6}sell cop(?:y|ies)\b"
 )
+_MIT_DENIES = re.compile(
+    r"\bno permission is hereby\b|\bbut not sell\b|\b(?:with|little) restriction including\b"
+)
 _SENTENCE = re.compile(r"[.;](?=\s)")
 _KNOWN: dict[str, tuple[tuple[str | re.Pattern[str], ...], tuple[str, ...]]] = {
     "psf-2.0": (("python software foundation license version 2",), ()),
@@ -65,7 +69,7 @@ _KNOWN: dict[str, tuple[tuple[str | re.Pattern[str], ...], tuple[str, ...]]] = {
             _MIT_BEGINS,
             "the above copyright notice and this permission notice",
         ),
-        ("no permission is hereby", "but not sell", "with restriction including", "little restriction"),
+        (),
     ),
     "bsd-2-clause": (_BSD, (_ENDORSE, _ADVERTISE)),
     "bsd-3-clause": ((*_BSD, _ENDORSE), (_ADVERTISE,)),
@@ -123,12 +127,6 @@ _SPDX = re.compile(
 )
 
 _ASSIGNED = re.compile(r"^__licen[cs]e__\s*=\s*['\"]{1,3}([^'\"\n]{1,100})['\"]", re.MULTILINE)
-# The addresses of license texts; the last part names the license.
-_ADDRESS = re.compile(
-    r"https?://(?:www\.)?(?:(?:opensource|spdx)\.org/licenses?/(?:licenses/)?|(apache)\.org/licenses/license-"
-    r"|choosealicense\.com/licenses/)([\w-]++(?:\.\d++)*)(?:\.(?:txt|html|php))?/?",
-    re.IGNORECASE,
-)
 # A page or file called license at an address (`https://` or not), or beside a file: app.js.LICENSE.txt.
 _LICENSE_ADDRESS = re.compile(
     r"(?:https?://|(?<![\w./-])(?=[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}/))[^\s/]++(?:/[^\s/]++){0,20}?"
@@ -169,7 +167,7 @@ def recognize(text: str) -> str:
     """The license that a license file's text grants, or `unknown`."""
     if len(text) < _MAX_TAG and (tags := tagged(text)) and _only_names(bare(_SPDX.sub("", text))):
         return tags
-    text = bare(_ADDRESS.sub(r" \1 \2 ", _without_bundled(text)))
+    text = bare(ADDRESS.sub(r" \1 \2 ", _without_bundled(text)))
     plain = plain_form(text)
     found = _found(plain)
     sentences = [] if found else [plain_form(sentence) for sentence in _SENTENCE.split(text)]
@@ -239,7 +237,7 @@ def notice_license(notice: str, repository: str = "") -> str:
     if names_unknown(text) or has_foreign_conditions(notice):
         names.add(UNKNOWN)
     if not names and not called and not is_secret:
-        names = named_by_address(notice) or named(plain_form(_address_names(notice))) - {"bsd"}
+        names = named_by_address(notice)
         own = {"", *_LONG_WORD.findall(repository.lower())}
         is_elsewhere = not names and _is_elsewhere(notice, repository)
         if _has_own_conditions(plain) or is_elsewhere or is_as_others(text, own):
@@ -250,15 +248,13 @@ def notice_license(notice: str, repository: str = "") -> str:
     return f"({joined}) AND {UNKNOWN}" if joined and _is_altered(plain, sentences) else joined
 
 
-def _address_names(text: str) -> str:
-    """What the addresses of license texts call their licenses."""
-    return " . ".join(f"{found[1] or ''} {found[2]}" for found in _ADDRESS.finditer(text))
-
-
 def _is_altered(plain: str, sentences: list[str]) -> bool:
     """Whether a text changes the words or the meaning of a license that it names."""
-    has_own_rights = _MIT_BEGINS in plain and " rights to " in plain and not _MIT_RIGHTS.search(plain)
-    return has_own_rights or any(map(is_changed, sentences))
+    if _MIT_BEGINS in plain:
+        lacks_a_right = " rights to " in plain and _MIT_RIGHTS.search(plain) is None
+        if lacks_a_right or _MIT_DENIES.search(plain):
+            return True
+    return any(map(is_changed, sentences))
 
 
 def _has_own_conditions(plain: str) -> bool:

@@ -7,15 +7,15 @@ paper's languages (its languages/messages): a name of ours and a tab, then the n
 from dataclasses import dataclass
 from pathlib import Path
 
-_LANGUAGES = Path(__file__).with_name("templates") / "languages"
-_MAGIC_WORDS = (_LANGUAGES / "magic_words.tsv").read_text(encoding="utf-8")
+_TABLE = Path(__file__).parent / "templates" / "languages" / "magic_words.tsv"
 
 
 def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-NAMES = {kind: words(row) for kind, _, row in (line.partition("\t") for line in _MAGIC_WORDS.splitlines())}
+_ROWS = (line.split("\t") for line in _TABLE.read_text(encoding="utf-8").splitlines())
+NAMES = {kind: words(row) for kind, row in _ROWS}
 FILES, MEDIA, CATEGORIES = NAMES["file"], NAMES["media"], NAMES["category"]  # MEDIA: links to a file itself
 MAGIC_WORDS = NAMES["switch"]  # __NOTOC__ and the like, in lower case
 TITLES = NAMES["title"]  # {{PAGENAME}}

@@ -151,7 +151,7 @@ _FUNCTIONS: dict[str, Callable[[str, list[str], str], str | None]] = {
     "#expr": _expression,
     "#ifexpr": _if_expression,
     "#ifexist": lambda value, arguments, language: "".join(arguments[:1]),  # most named pages exist
-    "#iferror": lambda value, arguments, language: [value, *arguments][len(arguments) > 1 and 2],
+    "#iferror": lambda value, arguments, language: [value, *arguments][2 if len(arguments) > 1 else 0],
     "plural": plural,
     "grammar": lambda value, arguments, language: "".join(arguments[:1]),
     "gender": lambda value, arguments, language: [*arguments, ""][2 if len(arguments) > 2 else 0],

@@ -139,17 +139,3 @@ def test_all_of_a_notice_is_removed(notice):
     comment = "".join(f"# {line}".rstrip() + "\n" for line in notice.split("\n"))
     cleaned = clean(f"# Copyright 2020 A\n{comment}{CODE}")
     assert isinstance(cleaned, Document) and cleaned.text == CODE
-
-
-@pytest.mark.parametrize(
-    "comment",
-    [
-        "# License\n#\n# How it is chosen: the nearest file wins.\n",
-        "# Prints the full license of each package.\n",
-        "# Lists Apache licensed packages that are out of date.\n",
-        "# Writes a copy of the license into the archive.\n",
-    ],
-)
-def test_what_a_file_does_with_licenses_is_kept(comment):
-    cleaned = clean(comment + CODE)
-    assert isinstance(cleaned, Document) and cleaned.text == comment + CODE
