@@ -76,7 +76,15 @@ def test_ranks_are_joined_and_one_that_fails_ends_the_others():
     done = python("-c", RANKS, ranks=2)
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(done.stdout.splitlines()) == ["rank 0 of 2: 3", "rank 1 of 2: 3"]
-    assert python("-c", RANKS, "fail", ranks=2, timeout=240).returncode == 1
+    failed = python("-c", RANKS, "fail", ranks=2, timeout=240)
+    assert failed.returncode == 1 and "rank 1 failed first, with exit code 3: " in failed.stderr
+
+
+def test_the_error_of_a_rank_that_prints_none_is_shown():
+    code = "import os, sys; from configs.errors import report; rank = int(os.environ['RANK']); "
+    code += "rank and report(ValueError('torn')); import time; time.sleep(0 if rank else 600); sys.exit(rank)"
+    failed = python("-c", code, ranks=2, timeout=240)
+    assert "rank 1 failed first, with exit code 1: relama: error: torn" in failed.stderr
 
 
 PARENT = """

@@ -13,6 +13,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -214,35 +215,51 @@ def _keep(request: dict, out: int, err: int, reports: int) -> None:
 def _lead(request: dict) -> None:
     """Fork the ranks, keep their store and exit when all have ended, as torchrun does."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=2 * request["ranks"])
-    workers = set()
+    errors = Path(tempfile.mkdtemp())
+    workers: dict[int, int] = {}  # ranks by process id
     for rank in range(request["ranks"]):
         worker = os.fork()
         if not worker:
             ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
             request["env"] |= _torchruns_variables(rank, request["ranks"], listener.getsockname()[1])
+            request["env"]["TORCHELASTIC_ERROR_FILE"] = str(errors / str(rank))
             listener.close()
             _become(request)
-        workers.add(worker)
+        workers[worker] = rank
     from torch._C._distributed_c10d import TCPStore
 
     address = listener.getsockname()
     store = TCPStore(*address, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
-    failed, deadline = False, float("inf")
+    failed, deadline = [], float("inf")  # each rank that failed, and its exit code
     while workers:
         worker, status = os.waitpid(-1, 0 if not failed else os.WNOHANG)
-        workers.discard(worker)
-        if worker and status and not failed:
-            failed, deadline = True, time.monotonic() + GRACE
-            _signal(workers, signal.SIGTERM)
+        if worker and status:
+            if not failed:
+                deadline = time.monotonic() + GRACE
+                _signal(workers.keys() - {worker}, signal.SIGTERM)
+            failed.append((workers[worker], os.waitstatus_to_exitcode(status)))
+        workers.pop(worker, None)
         if failed and not worker:
             if time.monotonic() > deadline:
                 _signal(workers, signal.SIGKILL)
             time.sleep(0.02)
+    if failed:
+        _tell_what_no_rank_printed(errors, *failed[0])
+    shutil.rmtree(errors)
     del store
-    os._exit(int(failed))
+    os._exit(bool(failed))
 
 
-def _signal(workers: set[int], number: int) -> None:
+def _tell_what_no_rank_printed(errors: Path, rank: int, code: int) -> None:
+    """Name the first rank that failed, and its error, where rank 0 has not printed its own."""
+    if (errors / "0").exists() or (rank == 0 and code > 0):
+        return
+    told = errors / str(rank)  # by `configs.errors`
+    said = json.loads(told.read_text())["message"]["message"] if told.exists() else "it told torchrun nothing"
+    os.write(2, f"rank {rank} failed first, with exit code {code}: {said}\n".encode())
+
+
+def _signal(workers: Iterable[int], number: int) -> None:
     for worker in workers:
         os.kill(worker, number)
 

@@ -5,14 +5,19 @@ machines (a change of members counts on none, a dead worker only on its own), so
 identifies a start. Instead rank 0 names the start, and answers each rank with that name.
 """
 
+import math
 import os
+import time
 import uuid
 from datetime import timedelta
 
 import torch.distributed as dist
 from torch._C._distributed_c10d import Store, TCPStore
 
+from train.config import RunError
+
 LONGEST_WAIT = 5.0  # seconds before a rank checks again for rank 0
+LONGEST_PAUSE = 1.0  # seconds between two looks for a key
 FINISHED = "relama/finished"  # a key in the store
 
 
@@ -32,30 +37,33 @@ def name_of_this_start(store: TCPStore, rank: int, world_size: int) -> str:
     while True:
         start = store.get("start").decode()  # from the current rank 0, or from a start that died
         store.set(f"{start}/{rank}", mine)
-        try:
-            store.wait([f"{start}/welcome/{mine}"], timedelta(seconds=wait))
+        if _appears(store, f"{start}/welcome/{mine}", wait):
             return start
-        except dist.DistStoreError:
-            waited += wait
-            if waited > store.timeout.total_seconds():  # pyright: ignore[reportAttributeAccessIssue] - untyped
-                raise
-            wait = min(LONGEST_WAIT, 2 * wait)
+        waited += wait
+        limit = store.timeout.total_seconds()  # pyright: ignore[reportAttributeAccessIssue] - untyped
+        if waited > limit:
+            raise dist.DistStoreError(f"rank 0 did not answer within {limit:.0f} s")
+        wait = min(LONGEST_WAIT, 2 * wait)
 
 
 def wait_for_the_end(rank: int, patience: timedelta) -> int:
-    """Keep an idle rank alive until the run has finished; returns its exit code.
+    """Keep an idle rank alive until the run has finished; returns its exit code, 0.
 
     If all ranks of a machine exited early, its torchrun would too, and would close the rendezvous, so that
-    no other machine could restart. torchrun ends the waiting ranks together with the others.
+    no other machine could restart. torchrun ends the waiting ranks together with the others. Raises RunError
+    if rank 0 is gone.
     """
     try:
         store = _store(patience)
-        while not _is_set(store, FINISHED, timedelta(minutes=1)):
-            pass
+        _appears(store, FINISHED, math.inf)
         store.set(f"{FINISHED}/{rank}", "")
         return 0
-    except dist.DistError:  # rank 0 is gone, and the others with it
-        return 1
+    except dist.DistError as error:
+        why = str(error).splitlines()[0]
+        raise RunError(
+            f"rank {rank}, which is idle, lost the ranks that train ({why}); their output "
+            "says why: run the same command again"
+        ) from None
 
 
 def tell_the_idle(ranks: range) -> None:
@@ -64,7 +72,7 @@ def tell_the_idle(ranks: range) -> None:
         store = _store(timedelta(minutes=1))
         store.set(FINISHED, "")
         for rank in ranks:
-            _is_set(store, f"{FINISHED}/{rank}", timedelta(seconds=30))
+            _appears(store, f"{FINISHED}/{rank}", 30.0)
 
 
 def _store(patience: timedelta) -> TCPStore:
@@ -73,9 +81,12 @@ def _store(patience: timedelta) -> TCPStore:
     return TCPStore(host, port, is_master=False, wait_for_workers=False, timeout=patience)
 
 
-def _is_set(store: Store, key: str, patience: timedelta) -> bool:
-    try:
-        store.wait([key], patience)
-        return True
-    except dist.DistStoreError:
-        return False
+def _appears(store: Store, key: str, seconds: float) -> bool:
+    """Whether the key is set by then. Looks again and again: torch warns of each wait that times out."""
+    deadline, pause = time.monotonic() + seconds, 0.01
+    while not store.check([key]):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(LONGEST_PAUSE, 2 * pause)
+    return True

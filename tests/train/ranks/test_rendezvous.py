@@ -8,13 +8,14 @@ from datetime import timedelta
 import pytest
 import torch.distributed as dist
 
-from train.ranks.rendezvous import name_of_this_start
+from train.config import RunError
+from train.ranks.rendezvous import name_of_this_start, tell_the_idle, wait_for_the_end
 
 TCPStore = dist.TCPStore  # pyright: ignore[reportPrivateImportUsage]  # torch documents it here
 PATIENCE = timedelta(minutes=2)
 
 
-def test_each_start_gets_its_own_name_on_a_store_with_keys_of_others():
+def test_each_start_gets_its_own_name_on_a_store_with_keys_of_others(capfd):
     """Ranks arrive in any order; a rank that arrives before rank 0 first finds the previous start's name."""
     server = TCPStore("localhost", 0, is_master=True, timeout=PATIENCE)
 
@@ -31,6 +32,32 @@ def test_each_start_gets_its_own_name_on_a_store_with_keys_of_others():
             assert len(found) == 1
             names += found
     assert len(set(names)) == 4
+    assert capfd.readouterr().err == ""  # torch warns of each wait that times out
+
+
+def test_an_idle_rank_waits_silently_until_rank_0_tells_it(monkeypatch, capfd):
+    server = TCPStore("localhost", 0, is_master=True, timeout=PATIENCE)
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setenv("MASTER_PORT", str(server.port))
+    with ThreadPoolExecutor(1) as pool:
+        idle = pool.submit(wait_for_the_end, 2, PATIENCE)
+        time.sleep(0.5)
+        assert not idle.done()
+        tell_the_idle(range(2, 3))
+        assert idle.result() == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_an_idle_rank_that_loses_the_others_says_so(monkeypatch):
+    server = TCPStore("localhost", 0, is_master=True, timeout=PATIENCE)
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setenv("MASTER_PORT", str(server.port))
+    with ThreadPoolExecutor(1) as pool:
+        idle = pool.submit(wait_for_the_end, 2, PATIENCE)
+        time.sleep(0.5)
+        del server
+        with pytest.raises(RunError, match=r"^rank 2, which is idle, lost the ranks that train \("):
+            idle.result()
 
 
 def test_waiting_for_a_missing_rank_ends():
