@@ -27,8 +27,7 @@ from launch.split import KEYS, key_of, split, without_effect
 from launch.torchrun import MEASURE, SPREAD
 from train.checkpoint.folder import complete_steps
 from train.config import RunError, TrainConfig
-from train.plan import needs
-from train.ranks.setup import layout_of
+from train.ranks.layout import layout_of
 from train.run import markers, views
 from train.run.folder import refuse_foreign, refuse_step
 from train.run.lineage import Lineage
@@ -208,6 +207,8 @@ def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
 
 def refuse_too_many(processes: int) -> None:
     """Raise ConfigError if Python and torch alone, once per process, do not fit in this machine's memory."""
+    from train.plan import needs  # imports torch, for which status, stop and a scheduler's job need not wait
+
     free = needs.available_memory()
     if free is not None and processes * needs.PROCESS > free:
         raise ConfigError(

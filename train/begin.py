@@ -13,8 +13,10 @@ from train.plan import needs
 from train.precision import make_deterministic
 from train.preflight import Resolved, resolve, settled
 from train.ranks import identity
+from train.ranks.layout import is_idle
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
-from train.ranks.setup import Ranks, die_with_parent, end_together, is_idle, set_up, tear_down
+from train.ranks.setup import Ranks, die_with_parent, set_up, tear_down
+from train.ranks.together import end_together
 from train.ranks.watchdog import LONG, Watchdog
 from train.run import markers
 from train.run.folder import HANGS, claimed

@@ -17,7 +17,7 @@ from data.phases.steps import Steps
 from data.tokens.store import TokenStore
 from train.checkpoint.folder import complete_steps, read_state, remove_steps, step_folder
 from train.ranks import identity
-from train.ranks.setup import first_rank_does
+from train.ranks.together import first_rank_does
 from train.run import json_lines, views
 from train.run.schema import DECISION
 

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Callable
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from train.config import TrainConfig
 from train.config_groups import OptimConfig
 from train.phases.timeline import Timeline
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 # From 1 to 0 as progress goes from 0 to 1.
 SHAPES: dict[str, Callable[[float], float]] = {
@@ -55,8 +57,10 @@ def rate_of(step: int, config: TrainConfig, timeline: Timeline | None = None) ->
     return last + (before - last) * SHAPES[phase.schedule]((step - phase.start) / (phase.end - phase.start))
 
 
-def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
+def build_optimizer(model: "nn.Module", config: OptimConfig) -> "torch.optim.AdamW":
     """AdamW in which matrices decay and norm scales do not (not published; as in most reproductions)."""
+    import torch  # here: `relama runs` needs a rate, and would wait for it
+
     matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
     scales = [parameter for parameter in model.parameters() if parameter.ndim < 2]
     return torch.optim.AdamW(
@@ -71,7 +75,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
     )
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def set_learning_rate(optimizer: "torch.optim.Optimizer", rate: float) -> None:
     """Set the rate of every parameter group."""
     for group in optimizer.param_groups:
         group["lr"] = rate

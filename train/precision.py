@@ -16,7 +16,8 @@ import torch.nn.functional as F
 
 from configs.checks import one_of
 from model.config import LlamaConfig
-from train.ranks.setup import Ranks, first_rank_does
+from train.ranks.setup import Ranks
+from train.ranks.together import first_rank_does
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 CHOICES = ("auto", *DTYPES)

@@ -23,7 +23,8 @@ from train.config import RunError, TrainConfig
 from train.plan import needs
 from train.plan.auto import settle
 from train.ranks import identity
-from train.ranks.setup import choose_layout, first_rank_does, layout_of
+from train.ranks.layout import choose_layout, layout_of
+from train.ranks.together import first_rank_does
 from train.run.configuration import settle_horizon, settle_precision
 from train.run.folder import refuse_other_data
 from train.run.lineage import Lineage

@@ -33,7 +33,8 @@ from train.optimizer import build_optimizer
 from train.order import branched, first_order, refuse_repeats
 from train.preflight import Resolved
 from train.ranks import identity, placement
-from train.ranks.setup import Ranks, all_ranks_do, first_rank_does, gather_objects
+from train.ranks.setup import Ranks
+from train.ranks.together import all_ranks_do, first_rank_does, gather_objects
 from train.recovery import Recovery
 from train.run import history, markers, starts
 from train.run.configuration import changes, refuse_another_run

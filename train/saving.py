@@ -19,7 +19,7 @@ from train.config import RunError
 from train.loggers.journal import Journal
 from train.preflight import Resolved
 from train.ranks import identity
-from train.ranks.setup import first_rank_does
+from train.ranks.together import first_rank_does
 from train.recovery import Recovery
 from train.run import starts
 from train.run.folder import RunFolder

@@ -27,8 +27,9 @@ from train.optimizer import rate_of, set_learning_rate
 from train.phases.timeline import Phase
 from train.preflight import Resolved
 from train.ranks import identity
-from train.ranks.setup import Ranks, first_rank_does
+from train.ranks.setup import Ranks
 from train.ranks.signals import Signals
+from train.ranks.together import first_rank_does
 from train.ranks.watchdog import LONG, Watchdog
 from train.run import ending, starts
 from train.run.folder import RunFolder

@@ -9,11 +9,13 @@ those that communicate least (pp: a micro-batch's activations, once each way) ar
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from typing import TYPE_CHECKING
 
 from model.config import LlamaConfig
 from model.parallelize import schedules
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
 
 DIMENSIONS = ("pp", "dp_replicate", "dp_shard", "cp", "tp")
 PADDED = 0.05  # the share of padding above which we make replicas with fewer shards instead
@@ -158,8 +160,10 @@ def padding(model: LlamaConfig, layout: Layout) -> float:
     return padded / sum(rows * columns for rows, columns in matrices) - 1
 
 
-def build(layout: Layout, device_type: str) -> DeviceMesh:
+def build(layout: Layout, device_type: str) -> "DeviceMesh":
     """The mesh of all ranks in use, with every one of DIMENSIONS, even those of size 1."""
+    from torch.distributed.device_mesh import init_device_mesh
+
     shape = tuple(getattr(layout, name) for name in DIMENSIONS)
     mesh = init_device_mesh(device_type, shape, mesh_dim_names=DIMENSIONS)
     if layout.tp > 1:  # DTensor finds this mesh and reduces a norm in one collective
@@ -167,12 +171,12 @@ def build(layout: Layout, device_type: str) -> DeviceMesh:
     return mesh
 
 
-def dp_rank(mesh: DeviceMesh) -> int:
+def dp_rank(mesh: "DeviceMesh") -> int:
     """This rank's index among those that see different samples."""
     return mesh.get_local_rank("dp_replicate") * mesh["dp_shard"].size() + mesh.get_local_rank("dp_shard")
 
 
-def along(mesh: DeviceMesh, name: str) -> DeviceMesh | None:
+def along(mesh: "DeviceMesh", name: str) -> "DeviceMesh | None":
     """The submesh along one dimension, or None if it is absent or of size 1."""
     return mesh[name] if name in (mesh.mesh_dim_names or ()) and mesh[name].size() > 1 else None
 

@@ -51,6 +51,22 @@ def test_help_imports_nothing_heavy():
     assert "optim.lr=0.006" in done.stdout and "the peak" in done.stdout
 
 
+def test_what_computes_nothing_does_not_wait_for_torch(tmp_path):
+    """Its import takes seconds, and on a cluster's shared disk sometimes a minute."""
+    code = (
+        "import sys; sys.modules['torch'] = None; from launch.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    for arguments in ("runs", "plan model=7b", "audit model=7b", "launch status run=none", "report run=none"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments.split()],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        )
+        assert "Traceback" not in done.stderr, (arguments, done.stderr)
+
+
 @pytest.mark.parametrize("columns", [60, 80])
 def test_help_fits_the_terminal(columns, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(columns))

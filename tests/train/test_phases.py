@@ -17,7 +17,7 @@ from tests.support.runs import learned, metrics, run, same_tensors, succeed
 from train.config import RunError, TrainConfig
 from train.optimizer import rate_of
 from train.order import first_order, refuse_repeats
-from train.ranks.setup import layout_of
+from train.ranks.layout import layout_of
 from train.run.configuration import refuse_another_run
 from train.run.horizon import moved, with_warmup_of
 

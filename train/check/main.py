@@ -27,20 +27,11 @@ from train.plan.auto import settle
 from train.precision import DTYPES
 from train.preflight import open_data
 from train.ranks import identity
+from train.ranks.layout import choose_layout, is_idle, layout_of
 from train.ranks.output import survive_broken_output
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
-from train.ranks.setup import (
-    Ranks,
-    choose_layout,
-    die_with_parent,
-    end_together,
-    first_rank_does,
-    gather_objects,
-    is_idle,
-    layout_of,
-    set_up,
-    tear_down,
-)
+from train.ranks.setup import Ranks, die_with_parent, set_up, tear_down
+from train.ranks.together import end_together, first_rank_does, gather_objects
 from train.recipe.facts import with_vocabulary
 from train.run.configuration import settle_precision
 

@@ -13,7 +13,8 @@ from train.build import build_model
 from train.config import TrainConfig
 from train.metrics.hardware import peak_memory_gib
 from train.optimizer import build_optimizer
-from train.ranks.setup import Ranks, gather_objects
+from train.ranks.setup import Ranks
+from train.ranks.together import gather_objects
 
 STEPS = 3  # the first may compile; the last is timed
 MOST = 8  # micro-batches of a step: a large batch would take a few ranks minutes

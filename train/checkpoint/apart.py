@@ -19,7 +19,7 @@ from configs.existence import is_file
 from train.checkpoint.folder import damage, describe
 from train.config import RunError
 from train.ranks import identity, placement
-from train.ranks.setup import all_ranks_do, first_rank_does
+from train.ranks.together import all_ranks_do, first_rank_does
 
 PIECE = 32 << 20  # bytes that are sent at once
 COPY = "step-copy.tmp"  # in a run's checkpoints/; what a kill leaves is removed at the next start

@@ -19,7 +19,7 @@ from train.checkpoint.saver import Saver
 from train.checkpoint.tensors import load, tensors_of
 from train.config import RunError
 from train.ranks import identity
-from train.ranks.setup import first_rank_does, gather_objects
+from train.ranks.together import first_rank_does, gather_objects
 
 # GPU kernels may add in another order when replayed.
 TOLERANCE = {"cpu": 0.0, "cuda": 1e-4}

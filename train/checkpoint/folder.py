@@ -26,7 +26,7 @@ from data import folders
 from data.tokens.store import checksum
 from train.config import RunError
 from train.ranks import identity, placement
-from train.ranks.setup import first_rank_does, gather_objects
+from train.ranks.together import first_rank_does, gather_objects
 
 VERSION = 1
 BRANCHES = "branches.json"  # the runs that continue from a checkpoint

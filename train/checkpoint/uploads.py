@@ -15,7 +15,7 @@ from train.checkpoint.uploader import Uploader
 from train.config import RunError
 from train.config_groups import CheckpointConfig
 from train.ranks import identity, placement
-from train.ranks.setup import first_rank_does
+from train.ranks.together import first_rank_does
 
 ROUND = 20.0  # seconds that the other ranks wait for an upload before they hear that it continues
 

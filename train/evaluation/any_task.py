@@ -16,7 +16,7 @@ from configs.checks import near
 from configs.plain_yaml import unread
 from train.config import RunError
 from train.ranks import identity
-from train.ranks.setup import all_ranks_do
+from train.ranks.together import all_ranks_do
 
 if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager

@@ -18,7 +18,7 @@ from train.config import RunError
 from train.evaluation.likelihoods import log_likelihoods
 from train.generation.sampling import generate
 from train.ranks import identity
-from train.ranks.setup import gather_objects
+from train.ranks.together import gather_objects
 
 # simple_evaluate would describe the machine (pip's packages, the compiler, …), a second for each task, and
 # ask git for the commit of the current folder; git prints an error if that is no repository.

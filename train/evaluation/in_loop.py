@@ -29,8 +29,9 @@ from train.evaluation.suites import KNOWN, SUITES, Benchmark
 from train.generation.inference import refuse_indivisible
 from train.precision import DTYPES
 from train.ranks import identity
-from train.ranks.setup import Ranks, gather_objects
+from train.ranks.setup import Ranks
 from train.ranks.signals import Signals
+from train.ranks.together import gather_objects
 
 
 class InLoop:

@@ -34,7 +34,8 @@ from train.evaluation.suites import KNOWN, PROTOCOLS, SUITES, Benchmark
 from train.generation.inference import InferenceParallel, load_over, started
 from train.precision import CHOICES, MEASURED, inference_dtype
 from train.ranks import identity
-from train.ranks.setup import Ranks, first_rank_does, gather_objects
+from train.ranks.setup import Ranks
+from train.ranks.together import first_rank_does, gather_objects
 from train.recipe.facts import SIZES, size_of
 from train.weights.open import open_weights, tokenizer_of
 

@@ -13,7 +13,7 @@ from model.formats.weights import Weights
 from train.config import RunError
 from train.evaluation.any_task import AnyTask
 from train.evaluation.suites import NOT_RUN, TASKS, Benchmark
-from train.ranks.setup import first_rank_does
+from train.ranks.together import first_rank_does
 from train.recipe.scores import PAPER_SCORES
 from train.run.history import SCORES
 

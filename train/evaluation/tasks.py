@@ -15,7 +15,7 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 from train.config import RunError
 from train.evaluation.suites import TASKS, Benchmark
-from train.ranks.setup import all_ranks_do
+from train.ranks.together import all_ranks_do
 
 SPLITS = ("train", "validation", "test", "dev")
 

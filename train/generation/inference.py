@@ -20,7 +20,8 @@ from model.parallelize.tensor import tensor_parallel
 from train.config import RunError
 from train.ranks import identity
 from train.ranks.output import outlived_reader
-from train.ranks.setup import Ranks, end_together, set_up, tear_down
+from train.ranks.setup import Ranks, set_up, tear_down
+from train.ranks.together import end_together
 from train.weights.open import fill
 
 

@@ -24,7 +24,8 @@ from train.generation.prompts import encode, read_prompts, stream
 from train.generation.sampling import generate
 from train.precision import inference_dtype, refuse_unknown_dtype
 from train.ranks.output import has_reader
-from train.ranks.setup import Ranks, first_rank_does
+from train.ranks.setup import Ranks
+from train.ranks.together import first_rank_does
 from train.weights.open import open_weights, tokenizer_of
 
 BETWEEN = "-" * 40  # printed between the texts of a file of prompts

@@ -7,7 +7,7 @@ from torch import nn
 
 from train.checkpoint.checksums import local
 from train.ranks import identity
-from train.ranks.setup import gather_objects
+from train.ranks.together import gather_objects
 
 
 @torch.no_grad()

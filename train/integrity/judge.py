@@ -19,7 +19,8 @@ from train.integrity.computation import Result
 from train.integrity.sentinel import Sentinel
 from train.preflight import Resolved
 from train.ranks import identity, placement
-from train.ranks.setup import Ranks, first_rank_does
+from train.ranks.setup import Ranks
+from train.ranks.together import first_rank_does
 from train.recovery import Recovery
 from train.run import markers
 from train.run.folder import RunFolder

@@ -22,7 +22,8 @@ from train.checkpoint.checksums import checksums, local
 from train.config import RunError, TrainConfig
 from train.integrity.bounds import ROUNDING, largest_ratio, moment_limits
 from train.ranks import identity
-from train.ranks.setup import Ranks, gather_objects
+from train.ranks.setup import Ranks
+from train.ranks.together import gather_objects
 from train.run.lineage import Stretch
 
 BYTES = 28  # per parameter and step: it and two moments, fp32, read twice; and its range, in turns

@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+STALLS = ("data", "validate", "checkpoint", "certificate")  # stretches of a step in which no model computes
+
 
 class Clock:
     """The time since `restart`: in total, and by named stretches."""

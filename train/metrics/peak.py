@@ -19,7 +19,7 @@ import torch.distributed as dist
 from data import folders
 from train.metrics.hardware import cpu_name, gpu_of
 from train.ranks import identity
-from train.ranks.setup import gather_objects
+from train.ranks.together import gather_objects
 
 # Larger matrices are no faster under MKL and OpenBLAS: on up to four threads, and on more.
 MATRIX_SIZES, FEW_THREADS = (1024, 2048), 4

@@ -11,7 +11,7 @@ import time
 import torch
 
 from train.ranks import identity
-from train.ranks.setup import gather_objects
+from train.ranks.together import gather_objects
 
 SLOW = 1.5  # times the other ranks' median, beyond which a rank is named as slow
 SIZE = {"cpu": 384, "cuda": 4096}  # matrix size: about a millisecond

@@ -3,14 +3,12 @@
 from data.order import Order
 from model.flops import flops_per_token
 from train.config import TrainConfig
-from train.metrics.clock import Clock
+from train.metrics.clock import STALLS, Clock
 from train.metrics.hardware import peak_memory_gib
 from train.metrics.peak import peak_flops
 from train.phases.timeline import Phase
 from train.precision import DTYPES
 from train.ranks.setup import Ranks
-
-STALLS = ("data", "validate", "checkpoint", "certificate")  # stretches of a step in which no model computes
 
 
 class Throughput:

@@ -10,7 +10,8 @@ from model.parallelize.auto import choose_auto, fixed
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError
 from train.config import RunError, TrainConfig
 from train.ranks import identity
-from train.ranks.setup import device_type, limits_of
+from train.ranks.layout import limits_of
+from train.ranks.setup import device_type
 from train.recipe.facts import with_vocabulary
 
 

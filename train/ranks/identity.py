@@ -9,15 +9,16 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TypeVar
-
-import torch.distributed as dist
+from typing import TYPE_CHECKING, TypeVar
 
 from configs import terminal
 from configs.waiting import Doing
 from configs.waiting import counted as report_counted
 from configs.waiting import waiting as report_waiting
 from train.config import RunError
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 T = TypeVar("T")
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # to join the other ranks
@@ -91,18 +92,19 @@ def restarts() -> int:
 
 
 def has_group() -> bool:
-    """Whether ranks have joined a process group."""
-    return dist.is_initialized()
+    """Whether ranks have joined a process group. Does not import torch: without it, none have."""
+    dist = sys.modules.get("torch.distributed")
+    return dist is not None and dist.is_initialized()
 
 
 def group_rank() -> int:
     """This rank's number in the process group, or among those started if there is none yet."""
-    return dist.get_rank() if dist.is_initialized() else rank()
+    return sys.modules["torch.distributed"].get_rank() if has_group() else rank()
 
 
-def group_size(group: dist.ProcessGroup | None = None) -> int:
+def group_size(group: "ProcessGroup | None" = None) -> int:
     """The number of ranks in `group` (None: the default one), 1 if there is none."""
-    return dist.get_world_size(group) if dist.is_initialized() else 1
+    return sys.modules["torch.distributed"].get_world_size(group) if has_group() else 1
 
 
 def is_first() -> bool:

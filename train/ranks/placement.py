@@ -5,19 +5,20 @@ others hold what their ranks need for a moment (train/checkpoint/apart.py).
 """
 
 from dataclasses import dataclass
-from typing import Any
-
-import torch.distributed as dist
+from typing import TYPE_CHECKING, Any
 
 from train.ranks import identity
-from train.ranks.setup import gather_objects
+from train.ranks.together import gather_objects
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 
 @dataclass(frozen=True)
 class _Placement:
     away: tuple[int, ...] = ()  # the ranks that do not see the folder
     leaders: tuple[int, ...] = ()  # of those, one on each machine
-    group: dist.ProcessGroup | None = None  # the first rank and the leaders
+    group: "ProcessGroup | None" = None  # the first rank and the leaders
 
 
 _found = _Placement()
@@ -32,7 +33,11 @@ def compare(sees: bool) -> list[str]:
     told = gather_objects((sees, identity.local_rank(), identity.node()))
     away = tuple(rank for rank, (sees, _, _) in enumerate(told) if not sees)
     leaders = tuple(rank for rank in away if told[rank][1] == 0)
-    group: Any = dist.new_group([0, *leaders], backend="gloo") if away else None
+    group: Any = None
+    if away:
+        import torch.distributed as dist
+
+        group = dist.new_group([0, *leaders], backend="gloo")
     _found = _Placement(away, leaders, group)
     return sorted({told[rank][2] for rank in away})
 
@@ -56,7 +61,7 @@ def writes() -> bool:
     return identity.is_first() or leads()
 
 
-def leaders_and_first() -> dist.ProcessGroup | None:
+def leaders_and_first() -> "ProcessGroup | None":
     """Their process group, if any machine is away."""
     return _found.group
 

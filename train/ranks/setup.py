@@ -1,4 +1,4 @@
-"""The ranks: how many are used, on which device, and how they communicate.
+"""The ranks: on which device each computes, and how they communicate.
 
 `Ranks` has everything a rank needs to know about the others. A process without torchrun forms a group of
 one, so the trainer never asks whether it is distributed.
@@ -7,34 +7,28 @@ one, so the trainer never asks whether it is distributed.
 import atexit
 import ctypes
 import gc
-import math
 import os
 import signal
 import socket
 import sys
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import HashStore, PrefixStore, TCPStore
 from torch.distributed.device_mesh import DeviceMesh
 
-from configs.errors import explained
 from data.cache.ahead import Node
-from data.errors import DataError
-from model.config import LlamaConfig
-from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, build, choose, dp_rank
-from train.config import Refused, RunError, TrainConfig
+from model.parallelize.mesh import Layout, build, dp_rank
+from train.config import RunError
 from train.ranks import identity
 from train.ranks.products import use_onednn_where_faster
 from train.ranks.rendezvous import name_of_this_start
+from train.ranks.together import gather_objects
 
 LOOPBACK = "lo"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,59 +49,6 @@ class Ranks:
     @property
     def dp_size(self) -> int:
         return self.layout.dp_size
-
-
-def choose_layout(config: TrainConfig) -> Layout:
-    """The layout of the started ranks; reports idle ones. Raises RunError if it is impossible."""
-    world_size = identity.world_size()
-    layout = layout_of(config, config.model, world_size)
-    if layout.world_size < world_size and identity.is_first():
-        print(
-            f"relama: {world_size} ranks do not divide the batch of {config.batch_sequences} sequences "
-            f"(micro_batch={config.micro_batch}): using {layout.world_size}, "
-            f"leaving {world_size - layout.world_size} idle",
-            file=sys.stderr,
-        )
-    return layout
-
-
-def layout_of(config: TrainConfig, model: LlamaConfig, world_size: int) -> Layout:
-    """The layout that `config` requests of `world_size` ranks. Raises RunError if `model` does not fit it."""
-    wanted = Layout(**{name: getattr(config.parallel, name) for name in DIMENSIONS})
-    try:
-        return choose(wanted, world_size, limits_of(config, model))
-    except LayoutError as error:
-        raise RunError(str(error)) from None
-
-
-def limits_of(config: TrainConfig, model: LlamaConfig) -> Limits:
-    """What a layout of `config` with `model` must divide, in every phase."""
-    timeline = config.timeline
-    batches = timeline.micro_batches(config.micro_batch)
-    return Limits(
-        model=model,
-        seq_len=timeline.longest,
-        micro_batches=math.gcd(*batches),
-        schedule=config.parallel.schedule,
-        stages_per_rank=config.parallel.stages_per_rank,
-        no_pipeline=config.parallel.no_pipeline or _no_evaluation(config),
-        # validation has the run's own length
-        lengths=(config.sequence_length, *(phase.seq_len for phase in timeline.phases)),
-        batches=batches,
-    )
-
-
-def _no_evaluation(config: TrainConfig) -> str | None:
-    """Why in-loop evaluation takes no pipeline, if the run has any."""
-    evaluate = config.evaluate
-    return (
-        evaluate.conflict("parallel.pp, whose ranks have parts of the model only") if evaluate.every else None
-    )
-
-
-def is_idle(layout: Layout) -> bool:
-    """Whether this process was started beyond what the layout uses."""
-    return identity.rank() >= layout.world_size
 
 
 def device_type(requested: str) -> str:
@@ -215,73 +156,6 @@ def _end_threads_with(mesh: DeviceMesh) -> None:
     weakref.finalize(mesh, mesh._pg_registry.clear)  # at the latest when the interpreter ends
     atexit.unregister(gc.collect)
     atexit.register(gc.collect)
-
-
-def first_rank_does(work: Callable[[], T]) -> T:
-    """Rank 0 does `work`; all ranks get its result, or a RunError with the line of its error."""
-    if not identity.has_group():
-        return work()
-    box: list = [None, None]
-    if identity.is_first():
-        try:
-            box[0] = work()
-        except (RunError, DataError, OSError) as error:
-            box[1] = Refused(_line(error)) if isinstance(error, Refused) else RunError(_line(error))
-    dist.broadcast_object_list(box, src=0)
-    if box[1] is not None:
-        raise box[1]
-    return box[0]
-
-
-def all_ranks_do(work: Callable[[], T]) -> T:
-    """Each rank does `work` and gets its own result; if one fails, all raise RunError with its line.
-
-    Without this, the ranks where it worked would wait for the others in the next collective.
-    """
-    if not identity.has_group():
-        return work()
-    result, line = None, None
-    try:
-        result = work()
-    except (RunError, DataError, OSError) as error:
-        line = _line(error)
-    lines = gather_objects(line)
-    failed = [rank for rank, line in enumerate(lines) if line is not None]
-    if failed:
-        where = "" if len(failed) == len(lines) else f"rank {failed[0]}: "
-        raise RunError(f"{where}{lines[failed[0]]}")
-    return cast(T, result)
-
-
-def end_together(code: int = 0) -> int:
-    """The exit code for all ranks, once each has finished its work: the first one that is not 0.
-
-    Without this, a machine whose ranks ended well would wait for minutes if a rank elsewhere failed later,
-    and then report success. All ranks call it last, except one that failed. Raises RunError if one did.
-    """
-    if not identity.has_group():
-        return code
-    sys.stdout.flush()  # if it failed at exit, only this rank's code would change
-    try:
-        codes = gather_objects(code)
-    except RuntimeError:  # gloo: the connection was closed
-        raise RunError(
-            "another rank failed while it ended; its machine's output says why: run the same command again"
-        ) from None
-    return next((code for code in codes if code), 0)
-
-
-def _line(error: Exception) -> str:
-    return (explained(error) if isinstance(error, OSError) else None) or str(error)
-
-
-def gather_objects(value: T) -> list[T]:
-    """Each rank's value, in order of rank, on all ranks."""
-    if not identity.has_group():
-        return [value]
-    values: list = [None] * identity.group_size()
-    dist.all_gather_object(values, value)
-    return values
 
 
 def node_of(ranks: Ranks) -> Node:

@@ -17,7 +17,6 @@ from data.page import render
 from model.flops import n_params
 from model.formats.errors import FormatError
 from train.config import RunError
-from train.generation.samples import make_samples
 from train.report import curves, life, recipe
 from train.report.compare import comparison
 from train.run.record import RunRecord
@@ -62,6 +61,8 @@ def run(argv: list[str]) -> None:
         raise RunError(f"output={output}: cannot be written ({output.parent}: no such folder)")
     folders.refuse_unwritable(output)  # before samples are made, which takes a while
     if _makes_samples(config, record):
+        from train.generation.samples import make_samples  # imports torch, which a page alone does not need
+
         for line in make_samples(record.path):
             terminal.write(f"relama: {line}")
     _write(config, output, report_page(record, output.parent, config.watts))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from train.config import RunError
-from train.metrics.throughput import STALLS
+from train.metrics.clock import STALLS
 from train.run.history import read_metrics
 from train.run.starts import read_events
 

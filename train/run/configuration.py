@@ -7,8 +7,7 @@ only the order of the data; the rest then comes from config.yaml.
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from configs.existence import exists, is_dir
 from configs.load import ConfigError, from_tree, from_yaml
@@ -17,10 +16,12 @@ from data.folders import run_path, run_word
 from data.order import Order, block_of
 from train.checkpoint.folder import newest_state
 from train.config import RUN_IDENTITY, Refused, RunError, TrainConfig
-from train.precision import choose
 from train.ranks import identity
-from train.ranks.setup import first_rank_does
+from train.ranks.together import first_rank_does
 from train.run import horizon, starts
+
+if TYPE_CHECKING:
+    import torch
 
 NAME = "config.yaml"
 
@@ -96,7 +97,7 @@ def settle_horizon(config: TrainConfig, there: dict | None = None) -> TrainConfi
 
 def settle_precision(
     config: TrainConfig,
-    device: torch.device,
+    device: "torch.device",
     say: Callable[[str], object] = identity.say,
     there: dict | None = None,
 ) -> TrainConfig:
@@ -105,6 +106,9 @@ def settle_precision(
     `there`: the state of a remote checkpoint not downloaded yet. Reports the choice and its reason through
     `say`; if a run resumes on other hardware, also what `auto` would choose here.
     """
+    import torch
+
+    from train.precision import choose
 
     def decide() -> tuple[str, str]:
         path = run_path(config.run)

@@ -25,7 +25,7 @@ from data.tokens.tokenizer import fingerprint_of, read_fingerprint
 from train.checkpoint.folder import newest_state, remove_leftovers
 from train.config import RunError, TrainConfig
 from train.ranks import identity, placement
-from train.ranks.setup import all_ranks_do, first_rank_does
+from train.ranks.together import all_ranks_do, first_rank_does
 from train.run import configuration, history, lock, markers, views
 from train.run.lease import Lease
 

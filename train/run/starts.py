@@ -13,16 +13,19 @@ import time
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from configs.existence import exists
 from configs.redact import redact_command
 from train.metrics.hardware import cpu_name
 from train.ranks import identity
-from train.ranks.setup import Ranks
 from train.run import json_lines
 from train.run.schema import EVENT, STEP
+
+if TYPE_CHECKING:
+    import torch
+
+    from train.ranks.setup import Ranks
 
 NAME = "starts.jsonl"
 OLDER_NAME = "attempts.jsonl"
@@ -30,7 +33,7 @@ COSTS = ("event", "time", "step", "reached", "last_seen", "ranks", "how")  # wha
 PACKAGES = ("torch", "triton", "numpy", "sentencepiece", "datasets", "pyarrow", "fairscale", "safetensors")
 
 
-def started(folder: Path, arguments: list[str] | None, step: int, ranks: Ranks) -> None:
+def started(folder: Path, arguments: list[str] | None, step: int, ranks: "Ranks") -> None:
     """Record a start that continues after `step`, before metrics.jsonl is cut back to it.
 
     `arguments` are the command's, None for a rewind within a start.
@@ -84,7 +87,7 @@ def read_starts(folder: Path) -> list[dict]:
     return [line for line in lines if {"first_step", "command", "ranks"} <= line.keys()]
 
 
-def other_device(folder: Path, device: torch.device) -> str | None:
+def other_device(folder: Path, device: "torch.device") -> str | None:
     """What the last start computed on, and what this one does; None if they are the same, or unknown.
 
     The last bits of a result depend on the GPU, or on the processor and the number of threads.
@@ -121,8 +124,10 @@ def command(arguments: list[str]) -> str:
     return redact_command(["torchrun", *nodes, "--nproc_per_node", str(local), "train/main.py", *arguments])
 
 
-def _device_name(device: torch.device) -> str:
+def _device_name(device: "torch.device") -> str:
     """One rank's device: as CUDA reports it, or the processor with the number of threads."""
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()

@@ -15,7 +15,7 @@ from train.plan.config import PlanConfig
 from train.plan.layout import settle_layout
 from train.plan.main import main
 from train.ranks import identity
-from train.ranks.setup import choose_layout
+from train.ranks.layout import choose_layout
 
 ONLY_SAMPLES = ("parallel.cp=1", "parallel.tp=1")  # are shared by the ranks
 SIZE_7B = LlamaConfig(dim=4096, n_layers=32, n_heads=32, vocab_size=32000)

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from data.errors import DataError
 from train.config import RunError
 from train.ranks import identity
-from train.ranks.setup import first_rank_does
+from train.ranks.together import first_rank_does
 
 def fail():
     raise {error}("output=x: cannot be written")
@@ -39,7 +39,7 @@ ALL = """
 import torch.distributed as dist
 from train.config import RunError
 from train.ranks import identity
-from train.ranks.setup import all_ranks_do
+from train.ranks.together import all_ranks_do
 
 def work():
     if dist.get_rank() in {failing}:

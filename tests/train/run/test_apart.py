@@ -22,7 +22,7 @@ from train.checkpoint import apart
 from train.checkpoint.folder import commit, complete_steps, describe, step_folder
 from train.config import RunError
 from train.ranks import identity, placement
-from train.ranks.setup import all_ranks_do, gather_objects
+from train.ranks.together import all_ranks_do, gather_objects
 from train.resume import _refuse_newer_elsewhere
 from train.run.markers import FINISHED
 
