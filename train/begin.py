@@ -3,6 +3,7 @@
 Its imports take seconds, for torch; `train/main.py` refuses a mistyped key before them.
 """
 
+import faulthandler
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from train.run.folder import HANGS, claimed
 def begin(config: TrainConfig, argv: list[str]) -> int:
     """Train, or wait for the others if this rank is idle; returns the exit code."""
     die_with_parent()
+    faulthandler.enable(file=2)  # a crash in native code prints where each thread was
     resolved = _resolved(config)
     config = resolved.config
     # The first rank of each machine may have to read all tokens while the others wait.

@@ -8,6 +8,7 @@ import pytest
 
 from launch.torchrun import TRAIN
 from tests.support.buckets import Chaos, credentials, make_bucket, moto, objects, wait_for
+from tests.support.fork_server import python
 from tests.support.machines import codes, machines
 from tests.support.runs import SMALL, learned, succeed
 
@@ -43,6 +44,24 @@ from train.main import main
 code = main(sys.argv[1:])
 print("trained:", *names())
 sys.exit(code)
+"""
+
+
+# Rank 1 reads memory that it does not have in its second step.
+CRASHES = """
+import ctypes, os, sys
+from train.integrity import computation
+from train.main import main
+
+real, steps = computation.forward_backward, iter(range(10))
+
+def forward_backward(*arguments):
+    if next(steps) == 1 and os.environ["RANK"] == "1":
+        ctypes.string_at(0)
+    return real(*arguments)
+
+computation.forward_backward = forward_backward
+sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -84,6 +103,15 @@ def test_no_thread_of_gloo_is_left_when_the_interpreter_ends(corpora, tmp_path):
         *_, trained, at_the_end = output.read_text().splitlines()
         assert trained.startswith("trained:") and "gloo" in trained
         assert at_the_end.startswith("at the end:") and "gloo" not in at_the_end
+
+
+def test_a_rank_that_crashes_in_native_code_prints_where(corpora, tmp_path):
+    done = python("-c", CRASHES, *SMALL, f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=4", ranks=2)
+    assert (
+        done.returncode == 1 and f"rank 1 failed first, with exit code -{signal.SIGSEGV:d}: " in done.stderr
+    )
+    assert "Fatal Python error: Segmentation fault" in done.stderr
+    assert " in forward_backward\n" in done.stderr
 
 
 def test_a_rank_that_is_killed_in_its_last_upload_is_started_again_with_all_others(
