@@ -207,7 +207,7 @@ def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
 
 def refuse_too_many(processes: int) -> None:
     """Raise ConfigError if Python and torch alone, once per process, do not fit in this machine's memory."""
-    from train.plan import needs  # imports torch, for which status, stop and a scheduler's job need not wait
+    from train.plan import needs  # imports torch, which status, stop and jobs for Slurm do not need
 
     free = needs.available_memory()
     if free is not None and processes * needs.PROCESS > free:
