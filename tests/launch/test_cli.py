@@ -56,7 +56,8 @@ def test_what_computes_nothing_does_not_wait_for_torch(tmp_path):
     code = (
         "import sys; sys.modules['torch'] = None; from launch.cli import main; sys.exit(main(sys.argv[1:]))"
     )
-    for arguments in ("runs", "plan model=7b", "audit model=7b", "launch status run=none", "report run=none"):
+    named = ("find run=none document=x", "launch status run=none", "report run=none")
+    for arguments in ("runs", "plan model=7b", "audit model=7b", *named):
         done = subprocess.run(
             [sys.executable, "-c", code, *arguments.split()],
             capture_output=True,
