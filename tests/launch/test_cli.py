@@ -52,7 +52,7 @@ def test_help_imports_nothing_heavy():
 
 
 def test_what_computes_nothing_does_not_wait_for_torch(tmp_path):
-    """Its import takes seconds, and on a cluster's shared disk sometimes a minute."""
+    """Its import takes seconds, on a shared disk more."""
     code = (
         "import sys; sys.modules['torch'] = None; from launch.cli import main; sys.exit(main(sys.argv[1:]))"
     )
