@@ -59,10 +59,10 @@ def wait_for_the_end(rank: int, patience: timedelta) -> int:
         store.set(f"{FINISHED}/{rank}", "")
         return 0
     except dist.DistError as error:
-        why = str(error).splitlines()[0]
+        first_line = str(error).partition("\n")[0]
         raise RunError(
-            f"rank {rank}, which is idle, lost the ranks that train ({why}); their output "
-            "says why: run the same command again"
+            f"rank {rank}, which is idle, lost the ranks that train ({first_line}); their output says why: run "
+            "the same command again"
         ) from None
 
 
