@@ -61,8 +61,8 @@ def wait_for_the_end(rank: int, patience: timedelta) -> int:
     except dist.DistError as error:
         first_line = str(error).partition("\n")[0]
         raise RunError(
-            f"rank {rank}, which is idle, lost the ranks that train ({first_line}); their output says why: run "
-            "the same command again"
+            f"rank {rank}, which is idle, lost the ranks that train ({first_line}); their output says why: "
+            "run the same command again"
         ) from None
 
 
