@@ -32,7 +32,8 @@ def begin(config: TrainConfig, argv: list[str]) -> int:
     # The first rank of each machine may have to read all tokens while the others wait.
     patience = timedelta(days=1) if config.verify_data == "always" else timedelta(minutes=10)
     if is_idle(resolved.layout):
-        return wait_for_the_end(identity.rank(), patience)
+        wait_for_the_end(identity.rank(), patience)
+        return 0
     if config.deterministic:
         make_deterministic()
     from train.trainer import run_training  # a second of imports that a refused command does not wait for

@@ -230,27 +230,26 @@ def _lead(request: dict) -> None:
 
     address = listener.getsockname()
     store = TCPStore(*address, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
-    failed, deadline = [], float("inf")  # each rank that failed, and its exit code
+    failed: tuple[int, int] | None = None  # the first rank that did, and its exit code
+    deadline = float("inf")
     while workers:
         worker, status = os.waitpid(-1, 0 if not failed else os.WNOHANG)
-        if worker and status:
-            if not failed:
-                deadline = time.monotonic() + GRACE
-                _signal(workers.keys() - {worker}, signal.SIGTERM)
-            failed.append((workers[worker], os.waitstatus_to_exitcode(status)))
-        workers.pop(worker, None)
+        rank = workers.pop(worker, None)
+        if rank is not None and status and not failed:
+            failed, deadline = (rank, os.waitstatus_to_exitcode(status)), time.monotonic() + GRACE
+            _signal(workers, signal.SIGTERM)
         if failed and not worker:
             if time.monotonic() > deadline:
                 _signal(workers, signal.SIGKILL)
             time.sleep(0.02)
     if failed:
-        _tell_what_no_rank_printed(errors, *failed[0])
+        _tell_of_the_first_failure(errors, *failed)
     shutil.rmtree(errors)
     del store
-    os._exit(bool(failed))
+    os._exit(int(failed is not None))
 
 
-def _tell_what_no_rank_printed(errors: Path, rank: int, code: int) -> None:
+def _tell_of_the_first_failure(errors: Path, rank: int, code: int) -> None:
     """Name the first rank that failed, and its error, where rank 0 has not printed its own."""
     if (errors / "0").exists() or (rank == 0 and code > 0):
         return

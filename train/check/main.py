@@ -43,7 +43,8 @@ def run(argv: list[str]) -> int:
     config = settle(load("train", TrainConfig, argv))
     layout = choose_layout(config)
     if is_idle(layout):
-        return wait_for_the_end(identity.rank(), PATIENCE)
+        wait_for_the_end(identity.rank(), PATIENCE)
+        return 0
     try:
         ranks = set_up(layout, config.device, config.threads, PATIENCE)
         config = settle_precision(config, ranks.device)

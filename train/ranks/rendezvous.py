@@ -46,8 +46,8 @@ def name_of_this_start(store: TCPStore, rank: int, world_size: int) -> str:
         wait = min(LONGEST_WAIT, 2 * wait)
 
 
-def wait_for_the_end(rank: int, patience: timedelta) -> int:
-    """Keep an idle rank alive until the run has finished; returns its exit code, 0.
+def wait_for_the_end(rank: int, patience: timedelta) -> None:
+    """Keep an idle rank alive until the run has finished.
 
     If all ranks of a machine exited early, its torchrun would too, and would close the rendezvous, so that
     no other machine could restart. torchrun ends the waiting ranks together with the others. Raises RunError
@@ -57,7 +57,6 @@ def wait_for_the_end(rank: int, patience: timedelta) -> int:
         store = _store(patience)
         _appears(store, FINISHED, math.inf)
         store.set(f"{FINISHED}/{rank}", "")
-        return 0
     except dist.DistError as error:
         first_line = str(error).partition("\n")[0]
         raise RunError(

@@ -19,14 +19,14 @@ def first_rank_does(work: Callable[[], T]) -> T:
     """Rank 0 does `work`; all ranks get its result, or a RunError with the line of its error."""
     if not identity.has_group():
         return work()
+    import torch.distributed as dist
+
     box: list = [None, None]
     if identity.is_first():
         try:
             box[0] = work()
         except (RunError, DataError, OSError) as error:
             box[1] = Refused(_line(error)) if isinstance(error, Refused) else RunError(_line(error))
-    import torch.distributed as dist
-
     dist.broadcast_object_list(box, src=0)
     if box[1] is not None:
         raise box[1]
