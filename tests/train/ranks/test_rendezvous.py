@@ -40,12 +40,11 @@ def test_each_start_gets_its_own_name_on_a_store_with_keys_of_others(capfd):
 
 
 @pytest.fixture
-def idle(monkeypatch) -> Iterator[tuple[list[dist.Store], Future[None]]]:
+def idle(monkeypatch) -> Iterator[tuple[list, Future[None]]]:
     """The ranks' store, in a list so that a test can end it, and the wait of an idle rank that has joined."""
-    stores: list[dist.Store] = [server := TCPStore("localhost", 0, is_master=True, timeout=PATIENCE)]
+    stores = [TCPStore("localhost", 0, is_master=True, timeout=PATIENCE)]
     monkeypatch.setenv("MASTER_ADDR", "localhost")
-    monkeypatch.setenv("MASTER_PORT", str(server.port))
-    del server
+    monkeypatch.setenv("MASTER_PORT", str(stores[0].port))
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(wait_for_the_end, 2, PATIENCE)
         time.sleep(0.5)
