@@ -35,9 +35,11 @@ _WITHIN = re.compile(
 _LONG = 2000
 # The points of a plot in TikZ and pgfplots, by a string that a text with such points contains.
 _NUMBERS = r"\s*+\{((?=[^\d{}]{0,100}\d)[\s\d.,;()\[\]&+eE-]++)\}"
+_NAMES_OF_COLUMNS = r"[ \t]*+(?:[A-Za-z_]\w{0,20}[ \t,;&]++){0,20}[A-Za-z_]\w{0,20}[ \t]*+(?:\\\\)?[ \t]*+\n"
+_TABLE = rf"\s*+\{{(\s*+(?:{_NAMES_OF_COLUMNS})?(?=[^\d{{}}]{{0,100}}\d)(?:[\s\d.,;&+eE-]|\\\\|nan|inf)++)\}}"
 _POINTS = {
     "coordinates": re.compile(r"coordinates(?<![\\A-Za-z]coordinates)" + _NUMBERS),
-    "\\addplot": re.compile(r"table(?<![\\A-Za-z]table)(?:\s*+\[[^\]]{0,200}\])?" + _NUMBERS),
+    "\\addplot": re.compile(r"table(?<![\\A-Za-z]table)(?:\s*+\[[^\]]{0,200}\])?" + _TABLE),
 }
 
 

@@ -31,6 +31,10 @@ _NOT_PAPER = re.compile(
     r"|\.(?:md|markdown|rst|org|dtx|ins|lyx|[rs]nw|rmd|bat|sh)\Z",
     re.IGNORECASE,
 )
+# An editor's copy of a file; read only where there is nothing else.
+_BACKUP = re.compile(
+    r"~\Z|(?:^|/)#[^/]*#\Z|\.(?:bak|backup|old|orig|save?|tmp|rej|mine|r\d+)\Z", re.IGNORECASE
+)
 _MACROS = (".sty", ".cls", ".clo", ".def", ".cfg", ".bbl", ".bib", ".bst")
 
 
@@ -60,6 +64,9 @@ class Paper:
         texts = {
             path: self._text(path) for path in sorted(self.files) if _may_be_main(path, self.files[path])
         }
+        saved = {path: text for path, text in texts.items() if not _BACKUP.search(path)}
+        if any(first(mark, text) for text in saved.values() for mark in (MAIN_CLASS, BEGIN)):
+            texts = saved
         classes = [
             path
             for path, content in sorted(self.files.items())

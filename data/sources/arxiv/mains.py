@@ -15,10 +15,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from data.sources.arxiv.encoding import first, uncommented
+from data.sources.arxiv.latex.syntax import GAP
 from data.splitmix import GAMMA
 
 MAIN_NAMES = ("ms", "main", "paper", "article", "manuscript")  # in order of preference
-MAIN_CLASS = re.compile(r"\\document(?:class|style)\s*+(?:\[[^\]]{0,1000}\]\s*+)?\{([^}]{0,1000})\}")
+MAIN_CLASS = re.compile(
+    rf"\\document(?:class|style){GAP}(?:\[[^\]]{{0,1000}}\]{GAP})?\{{([^}}]{{0,1000}})\}}"
+)
 SHARED = 0.5  # two main files with this share of common shingles are versions of one text
 _SHINGLE = 5  # words
 _MAX_COMPARED = 20  # compare this many main files
@@ -30,8 +33,18 @@ _PLAIN = re.compile(
 )
 _INPUTS = re.compile(
     r"\\(?=@|inp|inc|imp|sub)(?:(?:@{0,2}input|include|subfile|subfileinclude|includestandalone(?:\s*+\[[^\]]{0,300}\])?)(?![A-Za-z])"
-    r"\s*+(?:\{\s*+)?\"?([^\s{}\"\\]+)"
+    rf"{GAP}(?:\{{{GAP})?\"?([^\s{{}}\"\\%]+)"
     r"|(?:sub)?(?:import|inputfrom|includefrom)\*?\s*+\{([^{}]*)\}\s*+\{([^{}]*)\})"
+)
+_COMMENT = re.compile(r"%[^\n]*+\s*+")
+_PICTURE = re.compile(r"\\begin\{((?:tikz|pgf|ps)?picture|tikzcd|circuitikz|feynman)\}")
+# What surrounds a picture that is alone on its page, and the package that makes the page as large as it.
+_AROUND_PICTURE = re.compile(
+    r"\s++|%[^\n]*+|\\(?:this)?pagestyle\{empty\}|\\(?:centering|noindent)(?![A-Za-z])"
+    r"|\\(?:begin|end)\{(?:preview|center|figure)\}(?:\[[^]]{0,20}\])?"
+)
+_TIGHT_PAGE = re.compile(
+    r"\[[^]]{0,200}tightpage[^]]{0,200}\]\s*+\{preview\}|\\PreviewEnvironment(?![A-Za-z])"
 )
 _PARTS = ("standalone", "subfiles")  # classes of a paper's parts
 _NUMBERED = re.compile(r"(\D*)([0-9]{0,9})", re.ASCII)
@@ -82,11 +95,27 @@ def find_mains(
     depth = min(path.count("/") for path in roots)
     left = {path: _NOT_TOP for path in roots if path.count("/") > depth}
     top = [path for path in roots if path not in left]
+    figures = [path for path in top if _is_figure(texts[path])]
+    if len(figures) < len(top):
+        left |= dict.fromkeys(figures, _NOT_TOP)
+        top = [path for path in top if path not in left]
     stems = {posixpath.splitext(path)[0] for path in others if path.lower().endswith(".bbl")}
     order = sorted(top, key=lambda path: _rank(path, name, stems))
     versions = _versions([(path, files.all_below(path)) for path in order[:_MAX_COMPARED]])
     left |= dict.fromkeys(versions, _VERSION)
     return MainFiles([path for path in top if path not in left], left)
+
+
+def _is_figure(text: str) -> bool:
+    """Whether a document is a picture of the paper's: it has nothing else, or a page as large as that."""
+    begin = _document(BEGIN, text)
+    if begin is None:
+        return False
+    end = _document(END, text)
+    body = _AROUND_PICTURE.sub("", text[begin.end() : end.start() if end else len(text)])
+    picture = _PICTURE.match(body)
+    is_alone = picture is not None and body.rfind(f"\\end{{{picture[1]}}}") + len(picture[1]) + 6 == len(body)
+    return (is_alone and "\\section" not in body) or first(_TIGHT_PAGE, text) is not None
 
 
 _NOT_TOP = "not a main file"
@@ -103,7 +132,10 @@ class _Files:
         self.above: dict[str, set[str]] = {path: set() for path in texts}
         if len(texts) > 1:
             for path, text in texts.items():
-                named = {(mark[2] or "", mark[1] or mark[3]) for mark in uncommented(_INPUTS, text)}
+                named = {
+                    (mark[2] or "", mark[1] or _COMMENT.sub("", mark[3]).strip())
+                    for mark in uncommented(_INPUTS, text)
+                }
                 for folder, file in named:
                     target = find(folder, file, path)
                     if target in texts and target != path and not self._wraps(path, target):

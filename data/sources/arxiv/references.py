@@ -28,6 +28,10 @@ _REFERENCES_END = re.compile(
 )
 _BEFORE_BOLD = re.compile(r"[\s{}]*+(?:\\[A-Za-z]++(?:\{(?:center|flushleft)\})?[\s{}]*+){0,4}+")
 _OPEN_BEFORE = re.compile(r"\\begin\{(?:center|flushleft)\}\s*\Z")
+_ENVIRONMENT = re.compile(r"\\(?P<kind>begin|end)\s*+\{(?P<name>[^{}]{1,60})\}")
+_OPENED = re.compile(
+    r"\\begin\s*+\{(?P<name>[^{}]{1,60})\}(?:\[[^]]{0,100}\])?(?:\{[^{}]{0,100}\}){0,2}\s*+\Z"
+)
 _ENTRY = re.compile(
     r"\\bibitem|\{thebibliography\}|\[\d+\]|\\item|^[^\S\n]*+\d+\.|\b(?:18|19|20)\d\d\b", re.MULTILINE
 )
@@ -39,6 +43,9 @@ def section_end(text: str, position: int) -> int | None:
     if heading is None:
         return None
     end = _REFERENCES_END.search(text, heading.end())
+    around = _environment_around(text, heading.end(), end.start() if end else len(text))
+    if around and around["name"] != "document":
+        return around.start()
     if end is None:
         return len(text)
     if end["after"]:
@@ -60,9 +67,23 @@ def unheaded(text: str, mark: re.Match) -> tuple[int, int] | None:
     end = _REFERENCES_END.search(text, mark.end())
     stop = len(text) if end is None else end.end() if end["after"] else end.start()
     if not mark["bold"]:
-        return mark.start(), stop
+        ended = _environment_around(text, mark.end(), stop)
+        opened = _OPENED.search(text, max(0, mark.start() - 300), mark.start())
+        if ended and opened and opened["name"] == ended["name"] != "document":
+            return opened.start(), ended.end()
+        return mark.start(), ended.start() if ended else stop
     around = _OPEN_BEFORE.search(text, max(0, line - 40), line)
     return (around.start() if around else line), stop
+
+
+def _environment_around(text: str, position: int, stop: int) -> re.Match | None:
+    """The end of the environment that is open at `position`, if it is before `stop`."""
+    depth = 0
+    for mark in _ENVIRONMENT.finditer(text, position, stop):
+        depth += 1 if mark["kind"] == "begin" else -1
+        if depth < 0:
+            return mark
+    return None
 
 
 def environment_end(text: str, mark: re.Match) -> int:

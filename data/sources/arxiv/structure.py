@@ -13,11 +13,11 @@ from data.sources.arxiv.latex.syntax import Arguments
 
 _STRUCTURE = re.compile(
     r"\\(?=section|sub|newsec|chapter|pa|be|head|make|en|doc|bi|bf|by|Refs|text[bsr]|sc|[lL]arge|center|left|und|nob|print|put"
-    r"|in|[ln]?ref)(?:"  # few commands begin like this
+    r"|in|In|[ln]?ref)(?:"  # few commands begin like this
     r"(?P<section>(?:(?:sub){0,2}section|newsec|chapter|part|(?:sub)?paragraph)\*?(?=\s*+[\[{])"
     r"|beginsection(?![A-Za-z@])|head(?=[^\n]{1,300}\\endhead)|heading(?=[^\n]{1,300}\\endheading))"
-    r"|begin\s*+\{(?P<begin>document|(?:mcite|chap)?thebibliography|thereferences|references|harvard|bibdiv|biblist|CSLReferences)"
-    r"\*?\}"
+    r"|begin\s*+\{(?P<begin>document|[A-Za-z]{0,20}?thebibliography[A-Za-z]{0,20}|thereferences|references|harvard"
+    r"|bib(?:div|list|section|chapter)|CSLReferences)\*?\}"
     r"|end\s*+\{(?P<end>document|frontmatter|abstract)\}"
     r"|(?P<maketitle>maketitle)(?![A-Za-z@])"
     r"|(?P<ams>document|enddocument|Refs|bye)(?![A-Za-z@])"
@@ -27,9 +27,11 @@ _STRUCTURE = re.compile(
     r"|(?P<bold>(?:text(?:bf|sc|rm)|bf|bfseries|sc|scshape|[Ll]arge|centerline|leftline|underline)(?![A-Za-z])"
     r"(?=[\s{}]*+(?:\\[A-Za-z]++[\s{}]*+){0,3}+(?i:references|bibliography|literature cited)[ \t:.}]*+"
     r"(?:\n|\\|\Z)))"
-    r"|(?P<bib>bibliography|bibliographystyle|nobibliography|printbibliography|printbibheading|putbib)"
+    r"|(?P<bib>bibliography|bibliographystyle|nobibliography|printbibliography|printbibheading|putbib"
+    r"|bibliography(?!name|item|font)[A-Za-z]{1,40}(?=\s*+\{[^{}\\]*\}))"  # multibib
     r"(?![A-Za-z@])\*?"
-    r"|(?P<bbl>(?:input|include)\s*+(?:\{[^{}]*\.bbl\}|[^\s{}\\]{1,100}\.bbl(?![^\s}]))))"
+    r"|(?P<bbl>(?:input|include)\s*+(?:\{[^{}]*\.bbl\}|[^\s{}\\]{1,100}\.bbl(?![^\s}]))"
+    r"|InputIfFileExists\s*+\{[^{}]*\.bbl\}(?:\s*+\{(?:[^{}]++|\{[^{}]*\})*+\}){0,2}+))"
 )
 # Headings of front and back matter; a paper with no other headings is a letter.
 _AROUND = re.compile(

@@ -11,24 +11,39 @@ from functools import lru_cache
 from data.sources.arxiv.latex import conditionals
 from data.sources.arxiv.latex.inputs import PACKAGES, Resolve, existence, resolved_input
 from data.sources.arxiv.latex.syntax import Arguments, after_word, ends_in_word, line_rest
-from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
+from data.sources.arxiv.latex.verbatim import LATEX, SWITCHED, SWITCHES, Verbatim, alternatives
 
 _FAILURES = 3  # give up on conditionals after this many unterminated ones
 _NESTED = 10  # follow nested branches this deep
 
-_LINE_GROUP = re.compile(r"[ \t]*\{[^{}\n]*\}|([|!+\"])[^\n]*?\1")
+_LINE_GROUP = re.compile(
+    r"\s*+(?:\[[^]\n]{0,200}\]\s*+)?\{(?:[^{}\n]++|\{[^{}\n]*+\})*+\}|([|!+\"])[^\n]*?\1"
+)
+# In an address as an argument, a % that encodes a byte is no comment, whatever the command.
+_ADDRESS = re.compile(r"\{\s*+(?:(?:https?|ftp|mailto):|www\.|10\.\d{4,9}/)[^\s{}]*+\Z", re.IGNORECASE)
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}[^\s{}]*+\s?\}")
+_MOST_ADDRESS = 2000  # characters before its last %
+_GROUP = re.compile(r"\\(?:begin|b|end|e)group(?![A-Za-z@])|\\.|[{}]")
+_MOST_BEFORE = 500  # look for a group's beginning in this many characters
+_PERCENT_COMMENTS = re.compile(r"\\catcode[ \t]*+`\\?%[ \t]*+=?[ \t]*+14(?!\d)")
 
 
 @lru_cache(maxsize=64)
 def _marks(verbatim: Verbatim) -> re.Pattern:
     """A pattern of the marks that matter besides %, given what is verbatim."""
     environments = verbatim.environments | verbatim.comments | {"filecontents", "filecontents*"}
-    short = f"|(?P<short>[{re.escape(verbatim.short)}])" if verbatim.short else ""
+    short = (
+        rf"|(?P<short>[{re.escape(verbatim.short)}])"
+        rf"|\\(?P<switch>{alternatives(frozenset(SWITCHES))})(?![A-Za-z@]){SWITCHED.pattern}"
+        if verbatim.short
+        else ""
+    )
     return re.compile(
         r"\\(?:[\\%]"
         rf"|(?P<verb>{alternatives(verbatim.commands | verbatim.language_commands)})(?![A-Za-z@])"
         rf"|begin[ \t]*\{{(?P<env>{alternatives(environments)})\}}"
-        r"|(?P<url>url|path|href|nolinkurl)(?![A-Za-z@])"
+        r"|(?P<literal>catcode[ \t]*+`\\?%[ \t]*+=?[ \t]*+1[12](?!\d)|@makeother[ \t]*+\\%)"
+        r"|(?P<url>url|burl|path|href|nolinkurl)(?![A-Za-z@])"
         rf"|(?P<plain>{alternatives(verbatim.comments - {'comment*'})})(?=[ \t]*\n)"
         r"|(?P<if>(?:unless\s*+\\)?+if(?:false|true|num|odd|case)?)(?![A-Za-z@])"
         r"|(?P<file>input|@input|@@input|@iinput|include|includestandalone|subfile|subfileinclude|InputIfFileExists|IfFileExists|import|subimport|inputfrom"
@@ -60,6 +75,8 @@ class _Scan:
         self.position = 0  # where reading continues
         self.unclosed: set[str] = set()  # ends of environments that do not occur again
         self.failures = 0
+        self.is_short = verbatim.is_short_at_start(text)
+        self.literal_end = 0  # before this, % is a character as others
         self.jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
         self.read = Arguments()
 
@@ -81,7 +98,13 @@ class _Scan:
                 if begin >= self.position:  # verbatim text may extend over it
                     self._leave_out(begin, after_word(text, begin, end))
             elif at == percent < length:
-                self._leave_out(*_comment(text, at))
+                address = _ENCODED.match(text, at)
+                if at < self.literal_end:
+                    self.position = at + 1
+                elif address and _ADDRESS.search(text, max(self.start, at - _MOST_ADDRESS), at):
+                    self.position = address.end()
+                else:
+                    self._leave_out(*_comment(text, at))
             elif mark:
                 self.position = mark.end()
                 self._pass(mark)
@@ -97,8 +120,12 @@ class _Scan:
         match mark.lastgroup:
             case "verb":
                 self.position = self.verbatim.inline(mark["verb"], self.text, self.position)
-            case "short":  # a character that opens verbatim text
+            case "switch":
+                self.is_short = SWITCHES[mark["switch"]]
+            case "short" if self.is_short:  # a character that opens verbatim text
                 self.position = self.verbatim.short_end(self.text, self.position)
+            case "literal":
+                self.literal_end = _literal_end(self.text, mark.start(), self.position)
             case "url":
                 group = _LINE_GROUP.match(self.text, self.position)
                 self.position = group.end() if group else self.position
@@ -187,6 +214,25 @@ def _comment(text: str, percent: int) -> tuple[int, int]:
     if following in ("", "\n") or (following.isalpha() and ends_in_word(text, stop)):
         return stop, line_end
     return stop, position
+
+
+def _literal_end(text: str, at: int, position: int) -> int:
+    r"""Where a % is a comment again after a \catcode here: where its group or another \catcode ends that."""
+    closed = 0
+    for mark in reversed([*_GROUP.finditer(text, max(0, at - _MOST_BEFORE), at)]):
+        kind = mark.group()
+        if kind in ("}", "\\endgroup", "\\egroup"):
+            closed += 1
+        elif kind[0] == "\\" and len(kind) == 2:
+            continue
+        elif closed:
+            closed -= 1
+        elif kind == "{":
+            return max(position, Arguments().group_end(text, mark.start()))
+        else:
+            return max(position, text.find(kind.replace("begin", "end").replace("\\b", "\\e"), position))
+    ends = _PERCENT_COMMENTS.search(text, position)
+    return ends.start() if ends else position
 
 
 def _own_line(text: str, start: int, end: int) -> int:

@@ -7,15 +7,20 @@ for the files that the command names, and where the command ends.
 import re
 from collections.abc import Callable
 
-from data.sources.arxiv.latex.syntax import BRACED, OPTION, Arguments, Lookup, blanks_end, value_of
+from data.sources.arxiv.latex.syntax import BRACED, GAP, OPTION, Arguments, Lookup, blanks_end, value_of
 
 # Returns a file's text, given the command's name and arguments.
 Resolve = Callable[[str, str, str], str | None]
 
 _ARGUMENT = re.compile(
-    r'[ \t]*+(?:\n[ \t]*+)?(?:\{((?:[^{}]++|\{[^{}]*\})*+)\}|"([^"\n]*)"|([^\s{}\\%$&#"\[\]]+)'
+    r"[ \t]*+(?:%[^\n]*+\n[ \t]*+)*+(?:\n[ \t]*+)?"
+    r'(?:\{((?:[^{}%]++|%[^\n]*+|\{[^{}]*\})*+)\}|"([^"\n]*)"|([^\s{}\\%$&#"\[\]]+)'
     r"|(\\[A-Za-z@]++))"
 )
+# As their lists are written: with comments, and with brackets in an option's braces.
+_PACKAGE_OPTION = re.compile(rf"{GAP}\[((?:[^]{{}}%]|%[^\n]*+\n|\{{[^{{}}]{{0,1000}}\}}){{0,1000}}+)\]")
+_PACKAGE_NAMES = re.compile(rf"{GAP}\{{((?:[^{{}}%]++|%[^\n]*+)*+)\}}")
+_COMMENT = re.compile(r"%[^\n]*+(?:\n[ \t]*+|\Z)")
 _GROUP = re.compile(r"\s*+\{(?:[^{}]++|\{[^{}]*\})*+\}")
 _FOLDERED = ("import", "subimport", "inputfrom", "subinputfrom", "includefrom", "subincludefrom")
 PACKAGES = ("usepackage", "RequirePackage", "documentclass", "LoadClass", "documentstyle")
@@ -41,15 +46,14 @@ INPUT = re.compile(rf"\\({'|'.join(sorted(INPUTS))})(?![A-Za-z@])")
 def resolved_input(text: str, position: int, command: str, resolve: Resolve) -> tuple[str | None, int]:
     """The text of the files that a command names, and where the command ends."""
     if command in PACKAGES:
-        option = OPTION.match(text, position)
-        names = BRACED.match(text, option.end() if option else position)
+        option = _PACKAGE_OPTION.match(text, position)
+        names = _PACKAGE_NAMES.match(text, option.end() if option else position)
         if names is None:
             return None, position
         kind = ".sty" if command in ("usepackage", "RequirePackage") else ".cls"
-        options = option.group().strip(" \n\t[]").split(",") if option and command == "documentstyle" else []
-        wanted = [name.strip() + kind for name in names[1].split(",")] + [
-            name.strip() + ".sty" for name in options
-        ]
+        wanted = [name.strip() + kind for name in _COMMENT.sub("", names[1]).split(",")]
+        if option and command == "documentstyle":
+            wanted += [name.strip() + ".sty" for name in _COMMENT.sub("", option[1]).split(",")]
         found = [resolve(command, "", name) for name in wanted]
         found = [f"\n\\makeatletter\n{content}\n\\makeatother\n" for content in found if content is not None]
         return ("".join(found) or None), names.end()
@@ -66,7 +70,8 @@ def resolved_input(text: str, position: int, command: str, resolve: Resolve) -> 
     argument = _ARGUMENT.match(text, position)
     if argument is None or (argument[1] is None and command != "input"):
         return None, position
-    name = next(name for name in argument.groups() if name is not None).strip().strip('"')
+    name = next(name for name in argument.groups() if name is not None)
+    name = _COMMENT.sub("", name).strip().strip('"')
     found = resolve(command, folder, name)
     if found is not None and not found.endswith("\n") and command != "input":
         found += "\n"

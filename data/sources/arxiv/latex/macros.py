@@ -21,7 +21,7 @@ from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, loop, resolv
 from data.sources.arxiv.latex.marks import Output, Reading, marks_of
 from data.sources.arxiv.latex.state import COMMANDS, GROUPS, PROTECTED, State
 from data.sources.arxiv.latex.syntax import after_word, append, append_value, blanks_end
-from data.sources.arxiv.latex.verbatim import LATEX, Verbatim
+from data.sources.arxiv.latex.verbatim import LATEX, SWITCHED, SWITCHES, Verbatim
 
 __all__ = ["PROTECTED", "TooMuch", "expand"]
 
@@ -59,7 +59,7 @@ def expand(
 
 
 _SPECIAL = _PREFIXES | COMMANDS | INPUTS | _BRANCHES | GROUPS.keys() | _LOOPS
-_SPECIAL |= {"expandafter", "makeatletter", "makeatother"}
+_SPECIAL |= {"expandafter", "makeatletter", "makeatother", *SWITCHES}
 
 
 class _Expander:
@@ -72,6 +72,7 @@ class _Expander:
         self.files = 0  # files and bodies being read, nested
         self.inserting: set[str] = set()  # macros whose bodies are being read
         self.unclosed: set[str] = set()  # verbatim environments that no longer end
+        self.is_short = verbatim.is_short_at_start(paper)
 
     # ---- the paper's own text
 
@@ -205,6 +206,10 @@ class _Expander:
             here.start = here.position = turns[1]
         elif word in GROUPS:
             self.state.named_group(word)
+        elif word in SWITCHES:
+            self.is_short = SWITCHES[word]
+            switched = SWITCHED.match(text, position)
+            here.position = switched.end() if switched else position
         elif word in ("makeatletter", "makeatother"):
             here.pattern = marks_of(self.verbatim, "A-Za-z@" if word == "makeatletter" else "A-Za-z")
 
@@ -290,7 +295,7 @@ class _Expander:
         if mark["verb"]:
             end = self.verbatim.inline(mark["verb"], text, position)
             return end if end > position else 0
-        if self.verbatim.short and mark["short"]:
+        if self.verbatim.short and mark["short"] and self.is_short:
             end = self.verbatim.short_end(text, position)
             return end if end > position else 0
         if mark["env"] == "begin" and mark["name"] in self.verbatim.environments:

@@ -24,6 +24,7 @@ _BRACE = re.compile(r"[{}]")
 _LANGUAGE = re.compile(r"\s*+\{[^{}\n]{0,60}\}")
 BRACED = re.compile(r"\s*\{([^{}]*)\}")
 OPTION = re.compile(r"\s*+\[[^\]]{0,1000}\]")
+GAP = r"(?:\s|%[^\n]*+(?:\n|\Z))*+"  # what may be between a command and its argument, with comments
 
 # Given a name, returns a flag's True or False, or the string of a macro, number or counter (`c@NAME`). Given
 # a name with its backslash, returns whether it is defined. None means unknown.

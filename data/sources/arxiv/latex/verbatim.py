@@ -22,7 +22,11 @@ class Verbatim:
     comments: frozenset[str]  # environments that are left out
     commands: frozenset[str]  # such as \verb|…| and \lstinline{…}
     language_commands: frozenset[str]  # such as \mintinline{python}|…|
-    short: str = ""  # characters that open and close verbatim text by themselves
+    short: str = ""  # characters that open and close verbatim text by themselves, between `SWITCHES`
+
+    def is_short_at_start(self, text: str) -> bool:
+        """Whether the characters of `short` are verbatim where a text begins: unless it makes them so."""
+        return not self.short or not _OPENS.search(text)
 
     def inline(self, name: str, text: str, position: int) -> int:
         """The end of the verbatim argument after a command's name, or `position` if there is none."""
@@ -49,6 +53,12 @@ LATEX = Verbatim(
     language_commands=frozenset({"mintinline", "mint", "SaveVerb"}),
 )
 
+# Where the characters of `short` become verbatim, and where they no longer are.
+SWITCHES = {
+    **dict.fromkeys(("MakeShortVerb", "DefineShortVerb", "lstMakeShortInline"), True),
+    **dict.fromkeys(("DeleteShortVerb", "UndefineShortVerb", "lstDeleteShortInline"), False),
+}
+SWITCHED = re.compile(r"\*?(?:\s*+\[[^\]]{0,300}\])?(?:\s*+\{?\\?[^\sA-Za-z])?")  # which character
 _NAME = r"\s*+\{\s*+([A-Za-z@]{1,60}\*?)\s*+\}"
 _COMMAND = r"\s*+\{?\s*+\\([A-Za-z@]{1,60})\s*+\}?"
 _OPTION = r"\s*+(?:\[([^\]]{0,200})\])?"
@@ -68,7 +78,6 @@ _DECLARATION = re.compile(
     r"\\(verb|Verb|lstinline|mintinline(?:\s*+\[[^\]]{0,200}\])?\s*+\{[^{}]{1,40}\}|mintinline)(?![A-Za-z])"
     r"(?:\s*+\[[^\]]{0,300}\])?(?!\s*+[#{|!+])"
     r"|(?:MakeShortVerb\*?|DefineShortVerb|lstMakeShortInline)(?P<short>)(?:\s*+\[[^\]]{0,300}\])?\s*+\{?\\?([^\sA-Za-z\\{}])"
-    r"|(?P<delete>DeleteShortVerb|lstDeleteShortInline|UndefineShortVerb)"
     r")"
 )
 _COUNT = re.compile(r"(?:\s*+\[[^\]]{0,200}\]){0,2}")
@@ -80,6 +89,7 @@ _INTO_BOX = re.compile(
     r"(?:to\s*+\S++\s*+)?\\bgroup)\s*+\Z"
 )
 _BOX_END = re.compile(r"\s*+(?:\\end\s*+\{lrbox\}|\\egroup)\s*+")
+_OPENS = re.compile(r"\\(?:MakeShortVerb|DefineShortVerb|lstMakeShortInline)(?![A-Za-z@])")
 _IS_COMMENT = re.compile(r"\\comment(?![A-Za-z@])")
 
 
@@ -113,10 +123,8 @@ def declared(text: str, known: Verbatim = LATEX) -> Verbatim:
                     environments.add(names[0])
         elif kind == "alias":
             (language if names[1] == "mintinline" else commands).add(names[0])
-        elif kind == "short":
-            short += names[0]
         else:
-            short = ""
+            short += names[0]
     if max(map(len, (environments, comments, commands))) > MAX_NAMES:
         return known
     return Verbatim(

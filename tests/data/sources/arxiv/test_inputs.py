@@ -33,6 +33,38 @@ def test_a_file_that_a_macro_inputs_is_read(tmp_path, definition, use):
     assert "The first \\emph{part}, by \\mine." in text
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        "\\input{%\none}",
+        "\\input{one % the {first}\n}",
+        "\\input% the first\n  {one}",
+        "\\include{%\n  one%\n}",
+        "\\import{./}{one % the first\n}",
+        "\\subfile%\n{one}",
+    ],
+)
+def test_a_file_is_read_whose_name_has_a_comment_beside_it(tmp_path, use):
+    folder(tmp_path / "p", {"main.tex": DOCUMENT + use + "\n\\end{document}", "one.tex": WHOLE})
+    assert texts(tmp_path / "p") == ["\\section{A}\n\nBODY\n"]
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "\\usepackage{amsmath, % for {align}\n  mine, % our own\n  color}",
+        "\\usepackage%\n  {mine}",
+        "\\usepackage[final, % see [1]\n  two]{mine}",
+        "\\usepackage[text={5in,8in},head={[x]}]{mine}",
+        "\\RequirePackage{mine%\n}",
+    ],
+)
+def test_the_papers_own_package_is_read_from_a_list_with_comments(tmp_path, use):
+    main = DOCUMENT.replace("\\begin", use + "\n\\begin", 1) + "\\me.\n\\end{document}"
+    folder(tmp_path / "p", {"main.tex": main, "mine.sty": "\\newcommand{\\me}{Ann}"})
+    assert texts(tmp_path / "p") == ["\\section{A}\nAnn.\n"]
+
+
 def test_definitions_in_a_file_input_by_a_macro_hold_after_it(tmp_path):
     main = DOCUMENT + "\\newcommand{\\load}[1]{\\input{#1}}\\load{defs}\\me is here.\n\\end{document}"
     folder(tmp_path / "p", {"main.tex": main, "defs.tex": "\\newcommand{\\me}{Ann}"})

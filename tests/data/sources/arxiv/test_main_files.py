@@ -13,6 +13,8 @@ from tests.support.papers import CLEANED, PAPER, WHOLE, cleaned, folder, one, te
 
 OTHER = WHOLE.replace("BODY", "The second of two papers has words of its own.")
 
+DRAWN = WHOLE.replace("BODY", "\\pagestyle{empty} % alone\n\\begin{tikzpicture}\nBODY\n\\end{tikzpicture}\n")
+
 
 @pytest.mark.parametrize(
     ("files", "mains"),
@@ -56,6 +58,18 @@ OTHER = WHOLE.replace("BODY", "The second of two papers has words of its own.")
             },
             ["my b.tex"],
         ),
+        (
+            {"a.tex": WHOLE, **dict.fromkeys(("a.tex~", "b.tex.bak", "#c.tex#", "d.tex.r12"), OTHER)},
+            ["a.tex"],
+        ),
+        ({"a.tex.old": WHOLE}, ["a.tex.old"]),
+        ({"a.tex": WHOLE, "b.tex": DRAWN.replace("BODY", "{\\bf a}")}, ["a.tex"]),
+        ({"a.tex": WHOLE, "b.tex": DRAWN.replace("\\end{document}", "And words.")}, ["a.tex", "b.tex"]),
+        (
+            {"a.tex": WHOLE, "b.tex": OTHER.replace("\\begin", "\\usepackage[tightpage]{preview}\\begin")},
+            ["a.tex"],
+        ),
+        ({"a.tex": DRAWN}, ["a.tex"]),
         ({"a.tex": "%auto-ignore\n" + WHOLE, "b.tex": WHOLE}, ["b.tex"]),
         ({"a.tex": "% " + WHOLE.replace("\n", "\n% "), "b.tex": WHOLE}, ["b.tex"]),
         ({"fig.tex": WHOLE.replace("{article}", "{standalone}"), "z.tex": WHOLE}, ["z.tex"]),

@@ -33,6 +33,10 @@ def body(preamble: str, text: str) -> str:
         ),
         f"\\section{{\\heiti 參考文獻}}\n{ENTRY}",
         f"\\begin{{flushleft}}{{\\bf References}}\\end{{flushleft}}\n{ENTRY}",
+        "\\bibliographystyleother{plain}\n\\bibliographyother{refs,more}",
+        "\\InputIfFileExists{paper.bbl}{}{\\typeout{none}}",
+        "\\begin{mythebibliography}{9}\\bibitem{a} A.\\end{mythebibliography}",
+        "\\begin{bibsection}\n\\bib{a}{article}{title={A title}}\n\\end{bibsection}",
     ],
 )
 def test_reference_lists_are_left_out(references):
@@ -41,6 +45,17 @@ def test_reference_lists_are_left_out(references):
         "\\section{B}",
         "After.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("references", "frame"),
+    [
+        (f"\\begin{{small}}\\section*{{References}}\n{ENTRY}\n\\end{{small}}", "\\begin{small}\\end{small}"),
+        ("\\begin{sources}{9}\n\\bibitem{a} A.\n\\begin{x}B\\end{x}\n\\bibitem{b} C.\n\\end{sources}", ""),
+    ],
+)
+def test_references_end_with_the_environment_around_them(references, frame):
+    assert body("", f"Before.\n\n{references}\n\nAfter.").split() == ["Before.", *frame.split(), "After."]
 
 
 @pytest.mark.parametrize("references", ["\\input{main.bbl}", "\\printbibliography", "\\bibliography{a}"])

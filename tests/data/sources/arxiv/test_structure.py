@@ -177,6 +177,8 @@ def test_harvmac_s_references_within_the_text_leave_their_names():
         ("\\addplot3+[red] coordinates{(0,1,2)+-(0.1,0.2)[3]};", "\\addplot3+[red] coordinates{};"),
         ("\\draw plot coordinates {(0,1) (1,2)} -- (3,4);", "\\draw plot coordinates {} -- (3,4);"),
         ("\\addplot table [x index=0] {\n0 1.5\n1 2.5\n};", "\\addplot table [x index=0] {};"),
+        ("\\addplot table[row sep=crcr] {%\n0\t1.5\\\\\n1\tnan\\\\\n};", "\\addplot table[row sep=crcr] {};"),
+        ("\\addplot table {\nx y_1\n0 1.5\n};", "\\addplot table {};"),
         ("\\newcommand{\\p}{\\draw plot coordinates {(0,1)};}\\p", "\\draw plot coordinates {};"),
     ],
 )
@@ -234,6 +236,7 @@ def test_a_picture_with_many_labels_stays(line):
     [
         "\\addplot coordinates {(Mon,1) (Tue,2)};",  # names
         "\\addplot table {data.csv};",
+        "\\addplot table {\nday hours\nMon 5\n};",
         "\\begin{table}{5}\\end{table} and \\timetable{12}, \\coordinates{1}, {\\it coordinates} {}",
         "\\begin{verbatim}\ncoordinates {(0,1)}\n\\end{verbatim}",
         "\\begin{verbatim}\n\\begin{picture}\n"

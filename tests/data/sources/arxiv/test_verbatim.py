@@ -43,6 +43,21 @@ def test_code_keeps_its_percent_signs_and_the_text_after_them(declaration, code)
 
 
 @pytest.mark.parametrize(
+    ("make", "delete"),
+    [
+        ("\\MakeShortVerb{\\|}", "\\DeleteShortVerb{\\|}"),
+        ("\\lstMakeShortInline[language=C]|", "\\lstDeleteShortInline|"),
+        ("\\DefineShortVerb{\\|}", "\\UndefineShortVerb{\\|}"),
+    ],
+)
+def test_a_character_is_short_for_verb_only_from_its_declaration_to_the_end_of_that(make, delete):
+    text = "\\newcommand{\\me}{Ann}\\section{A}\n$|\\me| %c\n|$ "
+    code = f"{make} |\\me % b| {delete} "
+    cleaned = clean_latex(f"{text}{code}$|\\me|$ %d\n")
+    assert cleaned == f"\\section{{A}}\n$|Ann|\n|$ {code}$|Ann|$\n"
+
+
+@pytest.mark.parametrize(
     "hides",
     [
         "\\excludecomment{private}",
