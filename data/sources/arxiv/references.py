@@ -102,4 +102,6 @@ def argument_end(command: str, text: str, position: int) -> int:
         option = Arguments().option(text, position)
         return option[1] if option else position
     group = BRACED.match(text, position) if command else None
-    return group.end() if group else position
+    if group is None:
+        return position
+    return group.end() + 2 * text.startswith("{}", group.end())  # AASTeX's \bibliography{file}{}

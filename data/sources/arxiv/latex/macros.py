@@ -15,6 +15,7 @@ from data.sources.arxiv.latex.calls import TooMuch
 from data.sources.arxiv.latex.conditionals import NAMED_TEST
 from data.sources.arxiv.latex.definitions.amendments import AMENDERS, amended
 from data.sources.arxiv.latex.definitions.bodies import DONE
+from data.sources.arxiv.latex.definitions.internals import plain_names
 from data.sources.arxiv.latex.definitions.lookahead import CHOOSES, by_letters
 from data.sources.arxiv.latex.definitions.reading import read_definition
 from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, loop, resolved_input
@@ -49,8 +50,10 @@ def expand(
     """
     helpers: set[str] = set()
     begin = text.find("\\begin{document}")
-    if CHOOSES.search(text, 0, max(begin, 0)):
-        preamble, helpers = by_letters(text[:begin])
+    preamble = text[: max(begin, 0)]
+    plain = plain_names(preamble) if "@" in preamble else set()
+    if plain or CHOOSES.search(preamble):
+        preamble, helpers = by_letters(preamble, plain)
         text = preamble + text[begin:]
     expander = _Expander(text, verbatim, resolve, "{document}" in text)
     expander.calls.helpers = helpers

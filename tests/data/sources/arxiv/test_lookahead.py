@@ -49,6 +49,27 @@ def test_the_branch_that_tex_takes_is_shown(definitions, source, left):
     assert section(rf"\makeatletter{definitions}\makeatother", source) == left
 
 
+@pytest.mark.parametrize(
+    ("definitions", "source", "left"),
+    [
+        (r"\newcommand{\v@x}[1]{(#1)}\newcommand{\v}[1]{\v@x{#1}}", r"\v{a}.", "(a)."),
+        (r"\def\@pair#1#2{\@bold{#1}_#2}\newcommand*{\@bold}[1]{\mathbf{#1}}\def\p{\@pair x}", r"$\p 1$.",
+         r"$\mathbf{x}_1$."),
+        (r"\newcommand{\v@x}[2][n]{#2#1}\newcommand{\v}{\v@x{a}\v@x[m]{b}}", r"\v.", "anbm."),
+        # Defined twice, or by other means: what it is depends on more than this reads.
+        (r"\def\v@x{a}\def\v{\v@x}\def\w{\def\v@x{b}}", r"\v \w.", r"\v \w."),
+        (r"\def\v@x{a\@unknown}\def\v{\v@x}", r"\v{}.", r"\v{}."),
+        (r"\def\v@x{\hbox\bgroup a\egroup}\def\v{\v@x}", r"\v{}.", r"\v{}."),
+        # The period of \onedot is read elsewhere, also beside what looks for other characters.
+        (r"\def\o{\@ifnextchar[\o@a\o@b}\def\o@a[#1]{#1}\def\o@b{o}\def\onedot{\futurelet\@let@token\@onedot}"
+         r"\def\@onedot{\ifx\@let@token.\else.\null\fi\xspace}\def\eg{\emph{e.g}\onedot}", r"\eg, \o, \eg.",
+         r"\emph{e.g}., o, \emph{e.g}."),
+    ],
+)  # fmt: skip
+def test_a_name_with_an_at_sign_that_is_short_for_text_is_expanded(definitions, source, left):
+    assert section(rf"\makeatletter{definitions}\makeatother", source) == left
+
+
 def test_names_with_at_signs_stay_in_the_text():
     source = "\\begin{verbatim}\n\\def\\n@star#1{}\n\\end{verbatim}"
     assert section(rf"\makeatletter{STAR}\makeatother", source) == source

@@ -21,6 +21,7 @@ def body(preamble: str, text: str) -> str:
         f"\\section*{{\\refname}}\n\\begin{{itemize}}\\item {ENTRY}\\end{{itemize}}",
         f"\\section*{{\\large\\bibname}}\n{ENTRY}",
         "\\input paper.bbl",
+        "\\bibliography{refs}{}\n\\bibliographystyle{aasjournal}",
         "\\printbibliography[heading=none, title={Cited [1]}]",
         "\\begin{mcitethebibliography}{9}\\bibitem{a} A.\\end{mcitethebibliography}",
         "\\begin{thebibliography*}{9}\\bibitem{a} A.\\end{thebibliography*}",

@@ -21,13 +21,17 @@ _SUFFIX = re.compile(
 )
 # A meaning that is kept, \let\old@hat\hat, but no conditional, which files that are input use too.
 _KEPT = re.compile(rf"\\let\s*+(?!\\if){_NAME}[ \t]*+=?[ \t]?\\(?!if|(?:fi|else)(?![A-Za-z@]))[A-Za-z@]")
+_AFTER = re.compile(rf"\\futurelet\s*+\\[A-Za-z@]++\s*+{_NAME}")  # bodies.py knows those that add a period
 CHOOSES = re.compile(rf"{PEEKS.pattern}|{STYLES.pattern}|\\WithSuffix|{_KEPT.pattern}")
 _MOST = 10  # choices of one call
 _BRANCHES = 300  # look for names in this many characters
 
 
-def by_letters(preamble: str) -> tuple[str, set[str]]:
-    """The preamble with letters for @ in names of macros chosen by what follows or by size; those names."""
+def by_letters(preamble: str, plain: set[str]) -> tuple[str, set[str]]:
+    """The preamble with letters for @ in names of macros chosen by what follows or by size; those names.
+
+    Also in `plain` ones, which are short for text.
+    """
     suffixed = _SUFFIX.findall(preamble)
     preamble = _SUFFIX.sub(_with_star, preamble)
     chosen = {
@@ -35,7 +39,8 @@ def by_letters(preamble: str) -> tuple[str, set[str]]:
         for mark in CHOOSES.finditer(preamble)
         for name in _WORD.findall(preamble, mark.end(), mark.end() + _BRANCHES)
     }
-    chosen = chosen.intersection(_DEFINED.findall(preamble)).union(_KEPT.findall(preamble))
+    chosen = chosen.intersection(_DEFINED.findall(preamble)).union(_KEPT.findall(preamble), plain)
+    chosen.difference_update(_AFTER.findall(preamble))
     names = {name: name.replace("@", "At") for name in chosen}
     names = {name: new for name, new in names.items() if f"\\{new}" not in preamble}
     if names:
