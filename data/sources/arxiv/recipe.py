@@ -12,7 +12,7 @@ from pathlib import Path
 
 from data.documents import Document, Drop, Record
 from data.sources import text
-from data.sources.arxiv import archives, papers
+from data.sources.arxiv import acronyms, archives, papers
 from data.sources.arxiv.encoding import as_tex_reads
 from data.sources.arxiv.families import written_out
 from data.sources.arxiv.latex.comments import strip_comments
@@ -61,7 +61,8 @@ def clean(record: Record, *, source: str = "arxiv") -> Document | Drop:
 def clean_latex(latex: str) -> str:
     """A paper from its first section on, with macros expanded. Raises TooMuch."""
     verbatim = declared(latex)
-    return body(*expand(written_out(strip_comments(latex, verbatim=verbatim), verbatim), verbatim))
+    latex, opaque = expand(written_out(strip_comments(latex, verbatim=verbatim), verbatim), verbatim)
+    return acronyms.written_out(body(latex, opaque), latex)
 
 
 def _read_rows(path: Path) -> Iterator[Record | Drop]:

@@ -47,7 +47,7 @@ def _marks(verbatim: Verbatim) -> re.Pattern:
         rf"|(?P<plain>{alternatives(verbatim.comments - {'comment*'})})(?=[ \t]*\n)"
         r"|(?P<if>(?:unless\s*+\\)?+if(?:false|true|num|odd|case)?)(?![A-Za-z@])"
         r"|(?P<file>input|@input|@@input|@iinput|include|includestandalone|subfile|subfileinclude|InputIfFileExists|IfFileExists|import|subimport|inputfrom"
-        r"|subinputfrom|includefrom|subincludefrom|usepackage|RequirePackage|documentclass|LoadClass"
+        r"|subinputfrom|includefrom|subincludefrom|usepackage|RequirePackage|documentclass|LoadClass|loadglsentries"
         rf"|documentstyle|endinput)(?![A-Za-z@])){short}"
     )
 

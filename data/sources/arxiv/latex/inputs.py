@@ -64,7 +64,7 @@ def resolved_input(text: str, position: int, command: str, resolve: Resolve) -> 
         if first is None:
             return None, position
         folder, position = first[1].strip(), first.end()
-    if command == "includestandalone" and (option := OPTION.match(text, position)):
+    if command in ("includestandalone", "loadglsentries") and (option := OPTION.match(text, position)):
         position = option.end()
     command = command.lstrip("@").replace("iinput", "input")
     argument = _ARGUMENT.match(text, position)
