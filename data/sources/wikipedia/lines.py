@@ -18,6 +18,9 @@ _WORD = re.compile(r"[^\W\d_]+\.?")
 _CLAUSE = re.compile(r"([;,]\s+)")  # `_readable_clauses` adds the space before it
 # Punctuation left over at the start of a line.
 _STRAY = re.compile(r"\A[ ,;:]*(?:\.(?![\w.])[ ,;:]*|[—–-] +)?")
+_SIGN = re.compile(
+    rf"(?<![^\W_])(?:[A-Z]{{1,2}})?[$€£¥₹]{HOLE}"
+)  # ${{inflation|…}}: a sign without its amount
 _PUNCTUATION = f" .,;:()[]–—-/&'\"{BREAK}"
 
 
@@ -31,7 +34,7 @@ def without_gaps(text: str) -> str:
     if FIGURE in text:
         text = without_figures(text)
     if HOLE in text:
-        text = _without_holes(text).replace(HOLE, GONE)
+        text = _SIGN.sub(HOLE, _without_holes(text)).replace(HOLE, GONE)
     first, *rest = (text + "\n" if text.endswith(GONE) else text).split(GONE)
     pieces, space = [first], False
     for piece in rest:

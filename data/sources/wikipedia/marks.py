@@ -13,9 +13,10 @@ LINE = "\x12"  # a line break from a tag, within one line of wikitext
 SUP, SUP_END, SUB, SUB_END = "\x0e", "\x0f", "\x10", "\x11"  # around raised and lowered text
 
 # Characters that were written as text and must not act as markup.
-_LITERALS = {"'": "\x06", "=": "\x07", "|": "\x08"}
+APOSTROPHE = "\x06"
+_LITERALS = {"'": APOSTROPHE, "=": "\x07", "|": "\x08"}
 _TO_LITERAL = str.maketrans(_LITERALS)
-_APOSTROPHE = str.maketrans({"'": "\x06"})
+_APOSTROPHE = str.maketrans({"'": APOSTROPHE})
 _EQUALS = str.maketrans({"=": "\x07"})
 
 

@@ -60,7 +60,8 @@ INLINE = words(
     """
     sub sup small big span b i u s em strong strike del ins code tt var kbd samp q cite abbr font bdi
     bdo wbr ruby rb rt rp rbc rtc dfn mark data time noinclude onlyinclude nowiki ref references a img
-    gallery math link meta translate tvar languages pre source syntaxhighlight section
+    gallery math link meta translate tvar languages pre source syntaxhighlight section abschnitt trecho
+    phonos nobr charinsert
     """
 )
 

@@ -33,6 +33,8 @@ _NEAR = 300  # characters around a template to examine to see whether it is in a
 _FRACTION = re.compile(r"\d{1,3}/\d{1,3}")
 _COPIES = 50  # most times that nested templates and links may copy each of the page's characters, on average
 _LIST_MARKS = ("*", "#", ":", ";")
+# Attributes of a table that does not begin its line; MediaWiki would show them as text.
+_TABLE_HEAD = re.compile(r"\{\|\s?(?:class|style|border|align|width|cell\w{7})\s?=[^\n|]{0,200}\n\s{0,9}[|!]")
 _PIPE_TRICK = re.compile(r"\A(?:[^:]{1,40}:)?(.*?)(?: ?\([^()]*\)|,.*)?\Z", re.DOTALL)
 
 
@@ -75,6 +77,9 @@ class Page:
                 self._close_braces(end - begin)
             elif text[begin + 1] == "|":
                 self._open_table(text, begin)
+            elif self._has_variants and end - begin == 3 and text[begin - 1 : begin] == "-":
+                out.append("{")  # -{{{lang|en|word}}}-
+                self._open_braces(2)
             else:
                 self._open_braces(end - begin)
         out.append(text[place:])
@@ -142,7 +147,7 @@ class Page:
                 return
             kind, start, bounds = frame
             if kind == _PARAMETER and count > 2:
-                self._replace(start, GONE)
+                self._parameter(start, bounds)
                 count -= 3
                 continue
             count -= 2
@@ -157,9 +162,18 @@ class Page:
         elif count:
             self._out.append("}")
 
+    def _parameter(self, start: int, bounds: list[int]) -> None:
+        """{{{1|a}}}: outside a template, a parameter has its default."""
+        ends = [bound - 1 for bound in bounds[1:2]] or [len(self._out)]
+        self._copies -= sum(map(len, self._out[start:])) if bounds else 0
+        default = "".join(self._out[bounds[0] : ends[0]]) if bounds and self._copies >= 0 else ""
+        self._replace(start, default or GONE)
+
     def _template(self, start: int, bounds: list[int]) -> None:
         out = self._out
         name = "".join(out[start : bounds[0] - 1 if bounds else len(out)])
+        if not bounds and "\n" in name.strip() and ":" not in name.partition("\n")[0]:
+            return  # no name: MediaWiki shows the text
         if len(name) > 100 and ":" not in name:
             self._replace(start, GONE)
             return
@@ -256,7 +270,7 @@ class Page:
             self._close_braces(braces)
 
     def _open_table(self, text: str, begin: int) -> None:
-        if _begins_line(text, begin):
+        if _begins_line(text, begin) or _TABLE_HEAD.match(text, begin):
             self._push(_TABLE)
         self._out.append("{|")
 
@@ -358,6 +372,9 @@ def _decoded(title: str) -> str:
 
 
 def _in_variant(text: str, place: int) -> bool:
-    """Whether this place is within `-{…}-`, which uses `|` itself."""
+    """Whether this place is within `-{…}-`, which uses `|` itself, but not within a template in it."""
     near = max(0, place - _NEAR)
-    return text.rfind("-{", near, place) > text.rfind("}-", near, place)
+    begin = text.rfind("-{", near, place)
+    template = text.rfind("{{", near, place)
+    is_in_template = template > begin and text.find("}}", template, place) < 0
+    return begin > text.rfind("}-", near, place) and not is_in_template

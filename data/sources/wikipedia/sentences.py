@@ -3,9 +3,9 @@
 import re
 from html import unescape
 
-from data.sources.wikipedia.marks import BREAK, END, GONE, HOLE, SOUND, SUB_END, SUP_END
+from data.sources.wikipedia.marks import APOSTROPHE, BREAK, END, GONE, HOLE, SOUND, SUB_END, SUP_END
 
-_OPENING = "([{\"'«„“‘’-–—/*†~≈±+×$€£ \xa0"
+_OPENING = f"([{{\"'«„“‘’-–—/*†~≈±+×$€£ \xa0{APOSTROPHE}"
 _ENDING = ".!?;"
 _FOLLOWING = ",.;:!?)]}»”“\"'’-–—([{/+%°=×…~≈±<>&$€£"  # characters of a sentence that may follow its words
 _CLOSING = f".,!?:;)]}}»”%°{END}"

@@ -9,6 +9,8 @@ from data.sources.wikipedia.marks import BREAK, LINE, SUB, SUB_END, SUP, SUP_END
 from data.sources.wikipedia.names import BLOCKS, HEADINGS, INLINE, ITEMS
 
 _SCRIPTS = {"sup": (SUP, SUP_END), "sub": (SUB, SUB_END)}
+_NEAR = 9  # characters that may hold a tag and spaces
+_READING = 200  # most characters of a reading above a word
 _HEADING = 300  # most characters of a heading, or on either side of a tag in it
 
 
@@ -27,6 +29,8 @@ class Tags:
             self._item(name, is_closing)
         elif name in HEADINGS:
             self._title(int(name[1]), is_closing)
+        elif name == "rt" and _has_no_brackets(found):
+            self._out.append(")" if is_closing else "(")
         elif name in BLOCKS and _in_heading(found):
             self._out.append(" ")
         elif name in BLOCKS:
@@ -69,6 +73,15 @@ class Tags:
         if begin >= 0 and sum(map(len, out[begin:])) < _HEADING:
             out[begin:] = [piece.replace("\n", " ") for piece in out[begin:]]
         out.append(f" {marks}{LINE}")
+
+
+def _has_no_brackets(found: re.Match) -> bool:
+    """Whether <rt>, a reading above a word, is without <rp>, the brackets for readers without ruby text."""
+    text, (begin, end) = found.string, found.span()
+    if found["close"]:
+        return not text[end : end + _NEAR].lstrip().startswith("<rp>")
+    has_bracket = text[max(0, begin - _NEAR) : begin].rstrip().endswith("</rp>")
+    return not has_bracket and text.find("</rt>", end, end + _READING) >= 0
 
 
 def _in_heading(found: re.Match) -> bool:

@@ -45,7 +45,8 @@ def wikitext_to_text(
     text = scripts.resolved(page.read(text))
     if has_variants:
         text = variants.converted(text)
-    text = without_quotes(_without_magic(text)).replace(LINE, "\n").replace("&nbsp;", " ")
+    text = without_quotes(_without_magic(text)).replace(LINE, "\n")
+    text = text.replace("&nbsp;", " ").replace("&nbsp", " ")  # also without its semicolon
     text = without_gaps(text)
     lines = split_lines(text)
     if not lines:

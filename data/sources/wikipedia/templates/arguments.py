@@ -11,6 +11,7 @@ _TEXTS = (  # names of an argument that holds the text
     "текст", "contenu", "contenido", "conteúdo", "citaat", "citát", "szöveg", "liste", "содержание", "зміст",
 )  # fmt: skip
 _CODE = re.compile(r"[a-z]{2}(-[A-Za-z]+)?")  # {{lang|de}}: a label, such as (niem.)
+_SOUND_FILE = re.compile(r"\.(?:og[ga]|wav|mp3)$", re.IGNORECASE)
 _TIME = re.compile(r"\d{8,14}")
 _TAG_OF_NOTE = re.compile(  # the content of a "citation needed" that wraps no text: a date, a signature
     r"[^\W\d_]*[ -]?(?:de |of )?\d{4}|[\d.\-/ :]+|[\d]{1,2}\.? (?:de )?[^\W\d_]+\.? (?:de )?\d{4}.*|\W*",
@@ -51,7 +52,8 @@ def second(positional: list[str], named: dict[str, str]) -> str | None:
     forms_only = len(positional) == 1 and forms_of(named)  # {{langx|ko|hangul=서울}}
     if len(positional) > 1 and not positional[1]:  # {{lang|fr|}}
         return text([], named) or HOLE
-    shown = forms_only or text(positional, named, 1)
+    place = 0 if len(positional) > 1 and _SOUND_FILE.search(positional[1]) else 1
+    shown = forms_only or text(positional, named, place)
     return None if [shown] == positional and _CODE.fullmatch(shown) else shown
 
 

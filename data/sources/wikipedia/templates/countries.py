@@ -13,6 +13,12 @@ from data.sources.wikipedia.templates.patterns import Rule, Rules
 _NAMES = Path(__file__).with_name("countries.tsv")
 _CODE = re.compile(r"[A-Z]{3}")
 _FLAG_ONLY = re.compile(r"(?:[A-Z]{3}|[A-Z]{2}-)(?:b|f|flag|-d|-?(?:VLAG|FLAG|vlag|flag|bandera|bandeira))")
+_NATIONAL = re.compile(
+    r"(\S.*?) (?:football|rugby|basket|handball|volley|hockey|cyclisme|tennis)(?:-ball| à XIII| à XV)?"
+    r"(?: féminin| espoirs| -\d\d ans)?",
+    re.IGNORECASE,
+)
+_VARIANT = re.compile(r"|#|(?:[A-Z]{3}-)?\d{4}|\w{1,20}=.*")
 _TEAM = re.compile(
     r"(?:calcio|basket|pallavolo|rugby|hockey|futebol|fútbol|basquete|fotbal) (\S.*)", re.IGNORECASE
 )
@@ -20,9 +26,9 @@ _TEAM = re.compile(
 # The templates of each Wikipedia that show the country of an argument; "" is for all of them.
 _FLAGS = {
     "": "fb | fbw | fb-rt | nft | flag | flagcountry | flagioc | flagu | flagathlete",
-    "en": "flag+link | flaglink | flagg | flag country | flagdeco2 | nfa | cr | cr-rt | crw | ru | rl | bk"
-    " | ih | vb | country | noflag | flaglist | national football team | fbu | fbwu | flagiocmedalist | hb"
-    " | bb | nbb | flagcgf | flagiocteam | flagipc | country name | flagteam",
+    "en": "flagiocathlete | flagcgfathlete | flagg | flag country | flagdeco2 | nfa | cr | cr-rt | crw | ru"
+    " | rl | bk | ih | vb | country | noflag | flaglist | national football team | fbu | fbwu"
+    " | flagiocmedalist | hb | bb | nbb | flagcgf | flagiocteam | flagipc | country name | flagteam",
     "de": "flagge text",
     "es": "bandera2 | sel | selb | selbal | selvol | selfut",
     "it": "naz | naznb | nazionale | nazionale di calcio | bandiera nome",
@@ -57,18 +63,28 @@ def _countries(language: str) -> tuple[dict[str, str], frozenset[str]]:
 def flag_rules(language: str) -> Rules:
     """The rules for the flag templates of a Wikipedia."""
     names, _ = _countries(language)
-    at = 1 if language == "it" else 0  # {{Naz|CA|ITA|F}}: the sport comes first
 
-    def rule(positional: list[str], named: dict[str, str]) -> str:
-        shown = [part for part in positional if part]
-        if len(shown) > 1 and shown[0].isdecimal():  # {{fbu|21|England}}: an age
-            del shown[0]
-        chosen = named.get("name") or named.get("nome") or (shown[min(at, len(shown) - 1)] if shown else "")
-        return names.get(chosen, chosen)
+    def rule_of(at: int) -> Rule:
+        def rule(positional: list[str], named: dict[str, str]) -> str:
+            shown = [part for part in positional if part]
+            if len(shown) > 1 and shown[0].isdecimal():  # {{fbu|21|England}}: an age
+                del shown[0]
+            chosen = named.get("name") or named.get("nome")
+            chosen = chosen or (shown[min(at, len(shown) - 1)] if shown else "")
+            return names.get(chosen, chosen)
 
-    flags: Rule = rule
+        return rule
+
+    first, second = rule_of(0), rule_of(1)
     listed = f"{_FLAGS['']} | {_FLAGS.get(language, '')}".split("|")
-    return {name.strip(): flags for name in listed if name.strip()}
+    flags = second if language == "it" else first  # {{Naz|CA|ITA}}: the sport comes first
+    rules = {name.strip(): flags for name in listed if name.strip()}
+    return rules | dict.fromkeys(("flag+link", "flaglink"), second)  # {{flag+link|History of|Spain}}
+
+
+def is_variant(arguments: list[str]) -> bool:
+    """Whether these choose a flag of a country: {{BRA|BRA-1889}} is no {{bra|x}}, the sign of physics."""
+    return all(map(_VARIANT.fullmatch, map(str.strip, arguments)))
 
 
 def named_country(name: str, arguments: list[str], language: str) -> str | None:
@@ -77,6 +93,8 @@ def named_country(name: str, arguments: list[str], language: str) -> str | None:
     if _CODE.fullmatch(name) and name in names:
         first = arguments[0].strip() if arguments else ""
         return "" if first == "#" else names[name]
+    if language == "fr" and (team := _NATIONAL.fullmatch(name)) and names.get(team[1], team[1]) in spelled:
+        return names.get(team[1], team[1])  # {{France football}}, {{FRA football}}
     if team := _TEAM.fullmatch(name):  # {{Calcio Roma|N}}: the argument is a color
         return team[1]
     if arguments:

@@ -13,6 +13,8 @@ from data.sources.wikipedia.templates.patterns import Rule, Rules
 
 _ISO = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?")
 _IN_WORDS = re.compile(r"(\d{1,2})\.? ([^\W\d_]+)(?: (\d{1,4}))?")
+_DAY_OF_MONTH = re.compile(r"\d{1,2}(?:\. ?| )[^\W\d_]{3,11}")
+_YEAR = re.compile(r"1\d{3}|20\d\d")
 _WITH_YEAR = re.compile(r"[^\W\d_] \d{3,4}\Z")
 _NEGATIVE = re.compile(r"(?<!\S)[-−](\d{1,4})\Z")  # a year, in {{date|15|mars|-44}} and {{date|mars -44}}
 _JULIAN_DAY = 1_721_425  # of the ordinal 0
@@ -117,7 +119,8 @@ date|date-|data|dato|datum|дата|дат|dátum|dată|fecha|dts|dtsh|dtlink|dt
 |formatdate|datumzelle|fecha de inicio|fecha de nacimiento|fecha de fallecimiento|morte|falecimento
 |nascimento|data de nascimento|dni/d|датарождения|датасмерти|birth date|birth date and age|bda|death date
 |death date and age|start date|end date|film date|start date and age|end date and age
-|birth-date|death-date|start-date|end-date
+|birth-date|death-date|start-date|end-date|birthdate|deathdate|birth-date and age|death-date and age|b-da
+|d-da
 |birth date2|birth year and age|release date|data naixement|datum narození|datum úmrtí
 |дата рождения|дата смерти|дата рождения и возраст|дата народження|дата смерті|дата на раждане|дата на смърт
 |датум рођења|датум смрти|datum rođenja|datum smrti|datum rojstva|data urodzenia|data śmierci|fødselsdato
@@ -154,17 +157,22 @@ def date_in(positional: list[str], language: str) -> str | None:
     """The date in the first arguments of a template without a rule; None if they are not a date."""
     if positional and (iso := _ISO.fullmatch(positional[0])) and iso[3]:
         return calendar(language).written(*iso.groups(""))
+    if len(positional) == 2 and _YEAR.fullmatch(positional[1]) and _DAY_OF_MONTH.fullmatch(positional[0]):
+        day, month = positional[0].replace(".", " ").split()
+        return calendar(language).written(positional[1], month, day)  # {{mp|5. maj|1990}}
     found = _parts(positional)
     return calendar(language).written(*found) if found else None
 
 
-def era(name: str, positional: list[str]) -> str | None:
+def era(name: str, positional: list[str], language: str = "") -> str | None:
     """{{v. Chr.}}: the era, after a year if there is one; None if the name does not abbreviate an era."""
     key = re.sub(r"[\s.\-]", "", name.lower())
     if "." not in name and (len(key) < 3 or name.isupper()):  # {{не}} may be a word
         return None
-    shown = _ERAS.get(key)
-    return " ".join(filter(None, [*positional[:1], shown])) if shown else None
+    if not (shown := _ERAS.get(key)):
+        return None
+    parts = [shown, *positional[:1]] if language == "hu" else [*positional[:1], shown]  # i. e. 300
+    return " ".join(filter(None, parts))
 
 
 def _parts(positional: list[str]) -> tuple[str, str, str] | None:

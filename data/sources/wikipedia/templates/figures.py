@@ -39,10 +39,13 @@ _COUNTED = re.compile(r"[^\W\d_]{2,}(?:\.|[23²³])?(?:/[^\W\d_]+[23²³]?| [^\W
 _ABOVE_SEA = re.compile(r"[mм]\.? ?(?:[^\W\d_]{1,4}\. ?){2,4}[^\W\d_]{0,3}")
 _CONVERSION = re.compile(r"(\S+) (?:to|para|in|naar|till|til|do|на|в|у|a|en) \S+")
 _MONEY = {"zł", "kč", "ft", "lei", "kr", "kr.", "kn", "лв", "лв.", "грн", "руб", "руб.", "дин", "рсд", "тг"}
-_MONEY |= {"евро", "євро", "евра", "долар", "доллар"}
+_MONEY |= {"евро", "євро", "евра", "долар", "доллар", "euró", "evro", "forint", "lire", "dollari", "dolari"}
 _NOUN = re.compile(
-    r"(?:\w+ )?(?:dollar|dólare?|dolar|pound|franc|rupee|yen|yuan|won|peso|rand|naira|baht|dinar|dirham"
-    r"|shilling|taka|lira|rupiah|ringgit|rial|riyal|mark|zloty|koruna|forint|krone|krona|hryvnia|livre|libra|lire)s?"
+    r"(?:\w+ )?(?:dollar|dólare?|dolar|dòlar|pound|franc|rupee|yen|yuan|won|peso|rand|naira|baht|dinar|dirham"
+    r"|shilling|taka|lira|rupiah|ringgit|rial|riyal|mark|zloty|koruna|forint|krone|krona|hryvnia|livre|libra|lire"
+    r"|sterlina|esterlina|sterling|peseta|pesseta|metro|mètre|metre|kilómetro|kilometro|quilômetro|quilómetro"
+    r"|kilomètre|quilòmetre|grado|grau|degré|litro|litre|hectárea|hectare|hectàrea|ettaro)(?:e?s)?"
+    r"|доллар\w*(?: сша)?|долар\w*(?: сша)?|рубл\w*|гривн\w*|метр\w*|кілометр\w*|километр\w*"
 )
 _AMOUNTS = {"млн", "млрд", "тыс.", "тис.", "тыс", "mln", "mld", "mio", "mio.", "mrd", "mrd."}
 _AMOUNTS |= {"mia.", "mdr", "mkr", "milj.", "mill.", "mlrd", "mlrd."}
@@ -73,7 +76,7 @@ def of_its_name(name: str, positional: list[str]) -> str | None:
         return f"{positional[0]} {name.upper()}"
     if _NOUN.fullmatch(key):  # {{Nigerian naira|5}}
         return f"{positional[0]} {name}"
-    if key in _MONEY or key in _AMOUNTS:
+    if key in _MONEY or key in _AMOUNTS or key.rstrip(".") in _AMOUNTS:
         return f"{positional[0]} {name if name[1:].islower() or '.' in name else name.upper()}"
     unit = key if name[:1] + key[1:] == name else name  # {{Km|5}}: names begin with a capital
     return f"{positional[0]} {_unit(unit)}" if _UNIT.fullmatch(key) else None

@@ -17,6 +17,7 @@ _BETWEEN = {
     "/": "/", "//": " / ",
 }  # fmt: skip
 _UNITS = {"C": "°C", "F": "°F", "degC": "°C", "degF": "°F", "sqmi": "sq mi", "sqft": "sq ft", "mph": "mph"}
+_UNITS |= {"ST": "short tons", "LT": "long tons"}
 _UNITS |= {"cuft": "cu ft", "cuin": "cu in", "sqin": "sq in", "USgal": "US gal", "impgal": "imp gal"}
 _UNITS |= {"solar mass": "M☉", "Solar mass": "M☉", "M_Solar": "M☉", "R_Solar": "R☉", "L_Solar": "L☉"}
 _UNITS |= {"M_Earth": "M⊕", "R_Earth": "R⊕", "M_Jupiter": "MJ", "R_Jupiter": "RJ"}
@@ -75,13 +76,17 @@ def _quantity(figures: str, unit: str) -> str:
     power = re.match(r"e(\d+)", unit)
     if power:
         figures, unit = f"{figures}×10^{power[1]}", unit[power.end() :]
+    unit = "/".join(map(_unit, unit.removeprefix("PD").split("/")))  # PD/km2: people per square kilometer
+    figures = re.sub(r"(\d)\+(\d+)/+(\d)", r"\1 \2/\3", figures)
+    return f"{figures}{unit}" if unit[:1] == "/" else f"{figures} {unit}".strip()
+
+
+def _unit(unit: str) -> str:
     unit = _UNITS.get(unit, unit)
     unit = re.sub(
         r"^(sq|cu)([kcdm]?m)$", lambda metric: metric[2] + ("²" if metric[1] == "sq" else "³"), unit
     )
-    unit = re.sub(r"(?<=[^\W\d_])2$", "²", re.sub(r"(?<=[^\W\d_])3$", "³", unit))
-    figures = re.sub(r"(\d)\+(\d+)/+(\d)", r"\1 \2/\3", figures)
-    return f"{figures} {unit}".strip()
+    return re.sub(r"(?<=[^\W\d_])2$", "²", re.sub(r"(?<=[^\W\d_])3$", "³", unit))
 
 
 def height(positional: list[str], named: dict[str, str]) -> str:
@@ -111,12 +116,16 @@ def value(positional: list[str], named: dict[str, str]) -> str:
     figures = re.sub(r"e([-+−]?\d+)$", r"×10^\1", positional[0] if positional else "")
     if len(positional) > 2 and (between := _BETWEEN.get(positional[1].lower())):
         figures += between + positional[2]
+    elif len(positional) > 2 and positional[1].isalpha():
+        figures = " ".join(positional[:3])  # {{M|10|a|20|u=km}} (Italian)
     elif len(positional) > 2:
         figures += f"+{positional[1].lstrip('+')}−{positional[2].lstrip('-−')}"
     elif len(positional) > 1 and positional[1]:
         figures += ("" if positional[1][0] in "(±" else "±") + positional[1]
     elif named.get("p") or named.get("s"):
         figures = named.get("p", "") + figures + named.get("s", "")
+    if named.get("fmt") == "commas" and figures.isdecimal() and len(figures) < 20:
+        figures = f"{int(figures):,}"
     power = f"×10^{named['e']}" if named.get("e") else ""
     unit = named.get("u") or named.get("ul") or named.get("unit") or ""
     unit = _UNITS.get(unit) or with_powers(unit)

@@ -9,7 +9,7 @@ from data.sources.wikipedia.templates import dates, languages, separators
 from data.sources.wikipedia.templates.arguments import EDITORS_NOTES, split
 from data.sources.wikipedia.templates.authors import bare
 from data.sources.wikipedia.templates.coordinates import coordinates
-from data.sources.wikipedia.templates.countries import flag_rules, named_country
+from data.sources.wikipedia.templates.countries import flag_rules, is_variant, named_country
 from data.sources.wikipedia.templates.functions import evaluated
 from data.sources.wikipedia.templates.languages import common
 from data.sources.wikipedia.templates.patterns import Rule, Rules, compiled, drop, dropped
@@ -84,7 +84,7 @@ class Templates:
         name = _NAMESPACE.sub("", name, 1) if ":" in name else name
         key = name.lower()
         if (country := named_country(name, arguments, self._language)) is not None and (
-            not arguments or self._rules.keys().isdisjoint((name, key))
+            is_variant(arguments) or self._rules.keys().isdisjoint((name, key))
         ):
             return country or Rendered.DROPPED
         # The case of a name may count: in German, {{SMS}} is a ship and {{smS}} is Samoan.

@@ -59,6 +59,13 @@ def reading_first(positional: list[str], named: dict[str, str]) -> str | None:
     return nihongo([romaji, kanji, english, *others] if romaji else positional, named)
 
 
+def sic(positional: list[str], named: dict[str, str]) -> str:
+    """{{sic|Irrega|rdless}}: Irregardless [sic]; the word is only split to hide it from spell checkers."""
+    is_doubtful = positional[:1] == ["?"]
+    word = "".join(positional[is_doubtful:])
+    return word if named.get("hide") else f"{word} [sic{'?' * is_doubtful}]".strip()
+
+
 def linked_words(positional: list[str], named: dict[str, str]) -> str:
     """{{linktext|lorem|ipsum}}: lorem ipsum; {{linktext|漢|字}}: 漢字."""
     is_wide = all(unicodedata.east_asian_width(part[0]) in "WF" for part in positional if part)
@@ -178,6 +185,8 @@ def music(positional: list[str], named: dict[str, str]) -> str:
     signs |= {"doublesharp": "𝄪", "##": "𝄪", "x": "𝄪", "doubleflat": "𝄫", "bb": "𝄫"}
     if positional[:1] == ["time"]:
         return "/".join(positional[1:3])
+    if positional[:1] == ["scale"]:
+        return "".join(positional[1:2])
     return "".join(signs.get(part.lower(), part) for part in positional)
 
 
@@ -275,6 +284,7 @@ def phonemes(positional: list[str], named: dict[str, str]) -> str:
 
 FUNCTIONS: dict[str, Rule] = {
     **arguments.FUNCTIONS, "citation": citation,
+    "sic": sic,
     "nihongo": nihongo, "reading first": reading_first, "linked words": linked_words, "spaced": spaced,
     "joined": joined, "chemistry": chemistry, "equation": equation, "nuclide": nuclide,
     "junction": junction, "lowered and raised": lowered_and_raised,

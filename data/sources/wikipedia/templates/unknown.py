@@ -16,10 +16,13 @@ from data.sources.wikipedia.templates.figures import of_its_name, quantity
 from data.sources.wikipedia.templates.forms import forms_of
 from data.sources.wikipedia.templates.languages import common
 from data.sources.wikipedia.templates.languages.plurals import counted
+from data.sources.wikipedia.templates.rules import nihongo
 
-_FRENCH_ORDINAL = re.compile(r"(?:\d+|[IVX]+|[IVXLC]{2,})(?:er|re|ère|e|ème|nd|nde)(?: [^\W\d]+)?|2de?")
+_FRENCH_ORDINAL = re.compile(
+    r"(?:\d+|[IVX]+|[IVXLC]{2,})(?:er|re|ère|e|ème|nd|nde)(?: [^\W\d]+(?: \d{4})?)?|2de?"
+)
 _CENTURY = re.compile(
-    r"[IVX]+(?:e (?:siècle|millénaire|s\.)|er (?:siècle|millénaire))(?: av\. j\.-c\.)?", re.IGNORECASE
+    r"-?[IVX]+(?:e (?:siècle|millénaire|s\.)|er (?:siècle|millénaire))(?: av\. j\.-c\.)?", re.IGNORECASE
 )
 _FRACTION = re.compile(r"\d+/\d+")
 _FILE = re.compile(r"//|\.(?:jpe?g|png|svg|gif|og[agv]|webm|pdf|tiff?|mp3|mid)\b|^#|^\W*$", re.IGNORECASE)
@@ -30,11 +33,17 @@ _ITEM = re.compile(r"Q\d{1,10}")
 _SENTENCE = re.compile(r"\S*+\s.*[.!?]", re.DOTALL)
 _VERSE = re.compile(r"\d{1,3}[:,]\s?\d{1,3}(?:[-–]\d{1,3})?")
 # {{XIX wiek}}, {{19. století}}, {{XIV}}, {{1.er}}
+_ROMAN = r"(?=[IVX])X{0,3}(?:IX|IV|V?I{0,3})"
 _NUMBERED = re.compile(
-    r"(?:\d{1,4}|[IVXLC]{1,7})(?:\.|[^\W\d_]{1,3})?(?: [^\W\d_][\w.]*){1,3}|[IVX]{2,6}|\d{1,3}\.?(?:[ºª]|er)"
+    rf"(?:\d{{1,4}}(?:\.|[^\W\d_]{{1,3}})?|{_ROMAN}(?:\.|er?|re|nde?)?)(?: [^\W\d_][\w.]*){{1,3}}"
+    rf"|(?=..){_ROMAN}|\d{{1,3}}\.?(?:[ºªaoeèrnt]|er|re|nd|st|th)"
 )
+_SCRIPTURE = re.compile(r"b[ií]b|bij|біб|биб|pís|pism|sveto|svpj", re.IGNORECASE)
+_CHAPTER = re.compile(r"\d{1,3}\|\d{1,3}[a-f]?(?:[-–,.]\d{1,3}[a-f]?){0,9}")
+_ROUTE = re.compile(r"[A-ZА-ЯČŠŽ]{1,3}\|\d{1,4}[a-z]?")  # the class of a road or a train, and its number
 _ABBREVIATION = re.compile(r"(?:[^\W\d_]{1,5}(?:-[^\W\d_]{1,5})?\.[ -]?){1,4}")  # {{etc.}}
 _SIGNS = ("§", "†", "‡")
+_SHOWN = ("Sc", "So", "Pi", "Pf", "Lm")  # currencies, signs, quotation marks, letters that modify others
 _THREE_FORMS = ("ru", "uk", "pl", "sr", "hr", "cs", "bg")  # languages whose nouns change after numbers
 _CYRILLIC = ("ru", "uk", "bg", "sr")
 # Languages in which an editors' note holds a remark, not the text that it is about (Mall:Källa behövs,
@@ -53,12 +62,12 @@ def shown_by_name(name: str, arguments: list[str], language: str) -> str | None:
     if name.endswith("?") and language not in _REMARKS and (text := wrapped(positional, named)):
         return text
     if language == "fr" and _CENTURY.fullmatch(name):
-        return name
+        return f"{name[1:]} av. J.-C." if name[0] == "-" else name
     if language == "fr" and _FRENCH_ORDINAL.fullmatch(name[:1].upper() + name[1:]):
         return " ".join([name, *filter(None, positional)])
-    if not positional and (name in _SIGNS or (len(name) == 1 and unicodedata.category(name) in ("Sc", "So"))):
-        return name  # {{†}}, {{°}}
-    return era(name, positional) or of_its_name(name, positional)
+    if not positional and (name in _SIGNS or (len(name) == 1 and unicodedata.category(name) in _SHOWN)):
+        return name  # {{†}}, {{°}}, {{’}}
+    return era(name, positional, language) or of_its_name(name, positional)
 
 
 def running_text(arguments: list[str], language: str, name: str = "") -> str:
@@ -79,6 +88,14 @@ def running_text(arguments: list[str], language: str, name: str = "") -> str:
         return noun
     if 1 < len(positional) < 5 and _is_in_another_script(positional[0], language):
         positional = texts = positional[:1]
+    elif 1 < len(positional) < 5 and _is_in_another_script(positional[1], language):
+        if not any(map(str.isalpha, positional[0])) or _SETTING.fullmatch(positional[0]):
+            return positional[1]
+        return nihongo(positional, {}) or ""  # {{arabe|mot|كلمة|kalima}}: mot (كلمة, kalima)
+    if len(positional) == 3 and _SCRIPTURE.match(name) and _CHAPTER.fullmatch("|".join(positional[1:])):
+        return f"{positional[0]} {positional[1]}:{positional[2]}"  # {{bijbelref|Joh|3|16}}
+    if len(positional) == 2 and _ROUTE.fullmatch("|".join(positional)):
+        return " ".join(positional)  # {{autosnelweg|A|1}}
     if 2 < len(positional) < 5 and positional[0] in LANGUAGES and positional[1]:
         positional = texts = positional[1:2]  # {{iw|en|Name|Name there}}
     if len(texts) == 2 and (texts[0] in _SHIPS or _VERSE.fullmatch(texts[1])):

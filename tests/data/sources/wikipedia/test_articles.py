@@ -95,6 +95,22 @@ CASES = [
      "It fell. Then it rose. Ann, Bob. End"),
     ("en", "Of 1,<ref>x</ref>000 in v.<ref>x</ref>2, e.<ref>x</ref>g. a<ref>x</ref>b.",
      "Of 1,000 in v.2, e.g. ab."),
+    # parameters outside a template, names that are none, tables and entities of careless editors
+    ("en", "The {{{1|old {{small|stone}}}}} bridge {{{2|{{{3|holds}}}}}}{{{4}}} {{#if:{{{5|}}}|a|well}}.",
+     "The old stone bridge holds well."),
+    ("en", "* Word: {{==Turkish\n\nThe bridge is old.\n* Its arch}}\nEnd",
+     "- Word: ==Turkish\n\nThe bridge is old.\n- Its arch\nEnd"),
+    ("en", "<center>{| class=\"wikitable\" style=\"margin: 0\"\n|-\n| a\n|}</center>\nText.", "Text."),
+    ("sv", "Det är {{formatnum:3}}&nbsp[[grad]].", "Det är 3 grad."),
+    ("sr", "Реч -{{{lang|en|word}}}- и -{{{јез-нем|Wort}}}- су -{R|ту}-.", "Реч word и нем. Wort су ту."),
+    # readings above words, labels of sounds, marks of sections
+    ("en", "<ruby>橋<rt>hashi</rt></ruby>, <ruby>川<rp>(</rp><rt>kawa</rt><rp>)</rp></ruby> <ruby>山<rt>y",
+     "橋(hashi), 川(kawa) 山y"),
+    ("de", "Die <phonos ipa=\"x\">Brücke</phonos> ist <Abschnitt Anfang=a />alt<Abschnitt Ende=a />.",
+     "Die Brücke ist alt."),
+    # a sign without its amount
+    ("en", "The old bridge cost US${{Inflation|US|5|1950}} then, or about £{{Inflation|UK|2|1950}} of today.",
+     "The old bridge cost then, or about of today."),
 ]  # fmt: skip
 
 

@@ -85,6 +85,65 @@ CASES = [
     ("sr", "Од ~{{бр|50}} до ${{бр|60}} &lt; {{бр|70}} &amp; ту.", "Од ~50 до $60 < 70 & ту."),
     ("en", "It is so.&nbsp;{{xyz|A remark}} It is not.", "It is so. It is not."),
     ("sr", "-{Ниш}- је -{sr-ec:град; sr-el:grad}- ту.", "Ниш је град ту."),
+    # a word, and the same in another script
+    (
+        "fr",
+        "L{{'}}{{arabe|'''arche'''|قوس|qaws}} et {{russe|pont|мост}}.",
+        "L'arche (قوس, qaws) et pont (мост).",
+    ),
+    ("it", "Il {{cinese|s=桥|p=qiáo}} o {{coreano|hangul=다리}}.", "Il 桥, qiáo o 다리."),
+    ("cs", "Slovo {{Výslovnost|most|most.ogg}} zní.", "Slovo most zní."),
+    # roads, verses, dates of two arguments, and names that only look like a numbered noun
+    (
+        "nl",
+        "De {{snelweg|A|12}} naar {{bijbelref|Joh|3|16}}, {{IPA help}}, {{Info kort}}.",
+        "De A 12 naar Joh 3:16.",
+    ),
+    ("sl", "Rojena {{mp|5. maj|1950}} v Mostu.", "Rojena 5. maj 1950 v Mostu."),
+    # countries with the year of a flag; teams of countries; other names beside one
+    ("de", "Gegen {{BRA|BRA-1889}} und {{ESP|1977}} im Spiel.", "Gegen Brasilien und Spanien im Spiel."),
+    ("fr", "Contre {{Brésil football}} et {{ITA rugby à XV}}.", "Contre Brésil et Italie."),
+    ("en", "See {{flag+link|Bridges of|Spain}}, {{flagIOCathlete|[[Ann]]|ESP|1996}}.", "See Spain, Ann."),
+    # eras, ages, amounts and units after the figures of their names' templates
+    (
+        "hu",
+        "A híd {{i. e.|300}} óta áll, {{kor|1950|5|1|2000|4|30}} éves, {{euró|5}}.",
+        "A híd i. e. 300 óta áll, 49 éves, 5 euró.",
+    ),
+    ("bg", "Струва {{млн.|5}} или {{долара|7}}.", "Струва 5 млн. или 7 долара."),
+    (
+        "es",
+        "Mide {{metros|5}}, cuesta {{libras|7}}, 1{{er}} y 2{{ª}}.",
+        "Mide 5 metros, cuesta 7 libras, 1er y 2ª.",
+    ),
+    ("it", "Lungo {{M|10|a|20|u=km}}.", "Lungo 10 a 20 km."),
+    (
+        "en",
+        "Of {{convert|12|/sqmi}}, {{convert|1,748|PD/km2}}, {{convert|5|m3/s}}, {{convert|2|ST|kg}}.",
+        "Of 12/sq mi, 1,748/km², 5 m³/s, 2 short tons.",
+    ),
+    (
+        "en",
+        "A {{track gauge|1435mm}} or {{RailGauge|sg}} line of {{val|1234567|fmt=commas|u=m}}.",
+        "A 1435 mm or 1,435 mm line of 1,234,567 m.",
+    ),
+    (
+        "en",
+        "The 1{{st}} {{post-nominals|list=KBE, CB}} at {{stl|Amtrak|York}}, {{LUL stations|station=Bank}}.",
+        "The 1st KBE, CB at York, Bank.",
+    ),
+    (
+        "en",
+        "By {{USBill|110|HR|5}} or {{USPL|107|56}}, {{UnitedStatesCode|17|107}}, {{CodeFedReg|14|91}}.",
+        "By HR 5 or Pub. L. 107–56, 17 U.S.C. § 107, 14 CFR 91.",
+    ),
+    (
+        "fr",
+        "Au {{-IIIe siècle}}, le {{1er mai 1950}}, par {{température|20}} et {{transl|ru|most}}.",
+        "Au IIIe siècle av. J.-C., le 1er mai 1950, par 20 °C et most.",
+    ),
+    ("fr", "Le pont de {{nom|Anne|Pont}} est {{sic|vieil}}.", "Le pont de Anne Pont est vieil [sic]."),
+    ("sv", "Färjan {{M/S|Bron}} och {{BWV|565}}.", "Färjan M/S Bron och BWV 565."),
 ]
 
 

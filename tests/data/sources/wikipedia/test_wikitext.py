@@ -28,7 +28,7 @@ CASES = {
     "bold and italics": ("'''''a''''' L'''b''' ''c''s ''''d''''", "a Lb cs 'd'"),
     "templates": ("a{{b|c=[[d]]|{{e}}}} f {{g}}.", "a f."),
     "an infobox before the text": ("{{Infobox\n| a = {{b}}\n| c = d\n}}\n'''A''' is.", "A is."),
-    "parameters and functions": ("{{{1|x}}}a {{#if:b|c|d}} {{formatnum:1000}}", "a c 1,000"),
+    "parameters and functions": ("{{{1|x}}}a {{#if:b|c|d}} {{formatnum:1000}}", "xa c 1,000"),
     "brackets left empty": (
         "Aa ({{ipa|x}}; {{lang-grc|Αα}}) and ({{ipa|x}}) f()",
         "Aa (Ancient Greek: Αα) and f()",

@@ -45,7 +45,8 @@ ce | angbr | angle bracket | hsp → {*:}
 gaps → [{lhs} = ]{*:}[×{base=10}^{e}][ {u}]
 keypress | key press | taste | touche | tecla | tasto | klawisz | klávesa | toets | tangent | tast | tipka
 | tastă | billentyű | клавиша | клавіша | клавиш → {*:+}
-hlist | ubl | unbulleted list | csl | comma separated entries | vunblist → {*:, }
+hlist | ubl | unbulleted list | csl | comma separated entries | vunblist | br list | br separated entries
+→ {*:, }
 linktext → @linked words
 sortname → {1-2: }
 
@@ -71,7 +72,7 @@ double dagger | ddagger → ‡
 (( → {{
 )) → }}
 ' | apostrophe → '
-'s → 's
+'s | ’s | `s → 's
 " → "[{1}"]
 ! | pipe → @pipe
 = → =
@@ -101,7 +102,8 @@ tmath | mathsf → @formula
 frac | fract | fraction | sfrac | bruch | xfrac | fraction2 | zlomek | tört | brøk | bråk | breuk | ułamek
 | дроб | дріб | дробь | разломак | razlomak | ulomek | fracció | fracción | fracție | fração
 | frazione → @fraction
-sqrt | radic | root → @root
+sqrt | radic | root | raíz | raiz | radice | arrel | rădăcină | wurzel | wortel | kvadratrot | pierwiastek
+| odmocnina | gyök | korijen | koren | корень | корінь | корен | корен квадратный → @root
 abs | absolute value → [|{1}|]
 floor → [⌊{1}⌋]
 ceil | ceiling → [⌈{1}⌉]
@@ -115,6 +117,14 @@ su → @raised and lowered
 chem → @chemistry
 chem2 → @equation
 rfc | ietf rfc → RFC {1}
+bwv → BWV {1}
+hwv → HWV {1}
+KV → KV {1}
+TWV → TWV {1}
+WoO → WoO {1}
+º → º
+ª → ª
+sic | sic! | sic ! → @sic
 co2 → CO2
 h2o → H2O
 o2 → O2
@@ -150,6 +160,7 @@ age | alter | edad | edat | età | idade | leeftijd | ålder | alder | wiek | v�
 # Prefixes of ships' names; their case counts.
 SHIPS = """
 HMS USS RMS HMCS HMAS HMNZS USNS USCGC SS MS MV SMS ORP INS HMIS HMSAS HNLMS HNoMS HDMS HSwMS KNM ARA USAT KRI
+M/S S/S M/V M/F M/T M/Y R/V F/V
 """
 
 DROPPED = """

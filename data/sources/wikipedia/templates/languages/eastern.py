@@ -6,8 +6,8 @@ from data.sources.wikipedia.templates.separators import number_and_units
 
 POLISH = """
 nowrap | cytat | poezja | ipa | abbr | skrót | cytat d | small | kapitaliki | lang-*
-| obce | nazwa biblijna → @text
-lang → @second
+| nazwa biblijna → @text
+lang | obce → @second
 język obcy → {2}
 link-interwiki → @interlanguage
 j → @units
@@ -15,7 +15,7 @@ fmt → {*}
 fakt | źródło | kto | kiedy | komu | gdzie | jakie | potrzebny przypis → @wrapped
 przelicz → @convert
 bibl | wers bibl → @verse
-dziennik ustaw → Dz.U. z {1} r.[ poz. {3,2}]
+dziennik ustaw | dz.u. | dz. u. → Dz.U. z {1} r.[ poz. {3,2}]
 monitor polski → M.P. z {1} r.[ poz. {3,2}]
 rzymskie → @roman
 ok. → ok. {1}
@@ -76,6 +76,7 @@ forr | forráshiányos szöveg | ki | mikor | hol | pontosabban | kit → @wrapp
 szám → @number and units
 átváltás → @convert
 század → {1}. század
+kor | aktuális kor → @age
 kb. | kb → kb. {1}
 """
 HUNGARIAN_DROPPED = """

@@ -85,7 +85,7 @@ ra → {1}h[ {2}m][ {3}s]
 dec → {1}°[ {2}′][ {3}″]
 m | earthquake magnitude → @magnitude
 duration → @duration
-railgauge | track gauge | rail gauge | trackgauge | gauge → {1}
+railgauge | track gauge | rail gauge | trackgauge | gauge → @gauge
 c. | circa | ca. | approx | ca → c. {1}[–{2}]
 floruit | fl. | fl → fl. {1}[–{2}]
 reign | r. → r. {1}[–{2}]
@@ -104,6 +104,8 @@ AD → AD[ {1}]
 BC → [{1} ]BC
 th → th
 rd → rd
+nd → nd
+st → st
 death year and age → {1}
 marriage → {1} (m. {2}[–{3}])
 frac | fraction → @fraction
@@ -144,7 +146,7 @@ percentage | pct → @percentage
 pop density | population density → @density
 age | age in years | age-years → @age
 ayd | age in years and days → @years and days
-un population | time ago → @missing
+un population | time ago | years ago | years or months ago → @missing
 decade | decade link → @decade
 winpct | winning percentage → @winning percentage
 bbl to t → {1} barrels
@@ -168,8 +170,6 @@ l4 → L4
 l5 → L5
 airport codes → @airport codes
 cve → CVE-{1}
-bwv → BWV {1}
-hwv → HWV {1}
 rv → RV {1}
 ushr → @district
 uspolabbr → {1}-{2}
@@ -177,11 +177,12 @@ proto → Proto-{1}[ *{2}]
 unichar → @character
 ship → @ship
 sclass | sclass2 | ship class | sclass- | sclass2- → @ship class
-rws | stnlnk | stnlink | stn | station link | lus | rwsa | metrolink stop | dlrs | tws | tram stop | stl
-| sta | cta → {1}
+rws | stnlnk | stnlink | stn | lus | rwsa | metrolink stop | dlrs | tws | tram stop | sta | cta → {1}
+stl | station link → {2,1}
+lul stations | lo stations | bts stations → {station,1}
 bibleverse | bibleref | bibleref2 | bibleverse-lb | bibleverse with brackets | bv | bible verse → @verse
 cite quran | quran-usc | qref → Quran {1}[:{2}]
-post-nominals | postnominals | post nominals → {*}
+post-nominals | postnominals | post nominals → [{list}][{*}]
 section link | slink | section linkh → {1}[ § {2}]
 see below | see above → [({1})]
 h:title | hover title | hovertitle | h title → {2}
@@ -209,7 +210,6 @@ script/* | hebrew → {1}
 clarify span → @wrapped
 angbr ipa → ⟨{1}⟩
 angbr | angle bracket → ⟨{1}⟩
-sic → @sic
 nbhyph | nbh | nbhyphen | hyphen → -
 eqm → ␣⇌␣
 intmath → {1=∫}
@@ -218,9 +218,11 @@ su → @raised and lowered
 simplenuclide | simplenuclide2 | nuclide | nuclide2 → @nuclide
 ill-* → {1}
 us patent | uspatent → U.S. Patent {1}
-usc | united states code → {1} U.S.C. § {2}
+usc | united states code | unitedstatescode → {1} U.S.C. § {2}
 usstat → {1} Stat. {2}
-usbill → {2}
+usbill → {2}[ {3}]
+uspl → Pub. L. {1}–{2}
+codefedreg | usctitle cfr → {1} CFR {2}
 ussc → @supreme court
 scotus → {1}
 party shortname | party name → {1}
@@ -253,13 +255,6 @@ inflation-fn | inflation-year | refanchor | pronunciation | ns | pow | vr
 def _literal(positional: list[str], named: dict[str, str]) -> str:
     """{{lit|a|b}}: lit. ‘a’ or ‘b’."""
     return f"lit. {' or '.join(f'‘{part}’' for part in positional if part)}".rstrip()
-
-
-def _sic(positional: list[str], named: dict[str, str]) -> str:
-    """{{sic|Irrega|rdless}}: Irregardless [sic]; the word is only split to hide it from spell checkers."""
-    is_doubtful = positional[:1] == ["?"]
-    word = "".join(positional[is_doubtful:])
-    return word if named.get("hide") else f"{word} [sic{'?' * is_doubtful}]".strip()
 
 
 def _supreme_court(positional: list[str], named: dict[str, str]) -> str | None:
@@ -320,7 +315,6 @@ def _million_years_ago(positional: list[str], named: dict[str, str]) -> str:
 _FUNCTIONS: dict[str, Rule] = {
     "literal": _literal,
     "million years ago": _million_years_ago,
-    "sic": _sic,
     "supreme court": _supreme_court,
     "foreign": _foreign(0),
     "foreign after a language": labels.by_argument("en", _foreign(1)),

@@ -13,6 +13,15 @@ from data.sources.wikipedia.templates.rules import ordinal
 
 _AREAS = {"km2": "km²", "sqmi": "sq mi", "ha": "ha", "acre": "acre", "acres": "acre"}
 _CODE_POINT = re.compile(r"[0-9A-Fa-f]{1,6}")
+_GAUGES = {
+    "sg": "1,435 mm",
+    "std": "1,435 mm",
+    "standard": "1,435 mm",
+    "metre": "1,000 mm",
+    "meter": "1,000 mm",
+}
+_GAUGES |= {"ussg": "4 ft 8 1/2 in", "uksg": "4 ft 8 1/2 in", "cape": "3 ft 6 in", "russian": "1,520 mm"}
+_GAUGES |= {"iberian": "1,668 mm", "irish": "5 ft 3 in", "indian": "5 ft 6 in", "brunel": "7 ft 1/4 in"}
 _ARROWS = {"r": "→", "l": "←", "u": "↑", "d": "↓", "lr": "↔", "rl": "↔", "ud": "↕"}
 
 
@@ -88,7 +97,15 @@ def decade(positional: list[str], named: dict[str, str]) -> str:
     return f"{year[:-1]}0s" if year.isdecimal() else year
 
 
+def gauge(positional: list[str], named: dict[str, str]) -> str:
+    """{{track gauge|1435mm}}: 1435 mm; some gauges have names."""
+    width = positional[0] if positional else ""
+    width = _GAUGES.get(width.lower(), width)
+    return re.sub(r"(?<=\d)(?=mm|ft|in)|(?<=ft)(?=\d)", " ", width)
+
+
 FUNCTIONS: dict[str, Rule] = {
+    "gauge": gauge,
     "closed interval": interval("[", "]"),
     "interval open above": interval("[", ")"),
     "interval open below": interval("(", "]"),

@@ -75,7 +75,8 @@ lien | lien rouge → {texte,fr,1,trad}
 terme défini | terme | term | souverain | souverain- | souverain2 | souverain3 | pape
 | abr | abbr | roi | abréviation | abrd | abréviation discrète | infobulle | explication | lnobr | petit
 | petites capitales | pc | sc | nobr romains | api | api à vérifier | prononciation | ancre texte
-| couleur texte | rouge | japonais | transl | page h' | formule | nom | siècle2 → @text
+| couleur texte | rouge | japonais | page h' | formule | siècle2 → @text
+nom → {1-2: }
 japonais | chinois | coréen → @nihongo
 langue avec nom → [{2} : ]{3}
 graphie → ‹{1}›
@@ -83,7 +84,10 @@ msapi → @bracketed
 racine | racine carrée → @root
 musique → @music
 pourcentage → {1} %
-coloré | couleur | couleurs → @second
+coloré | couleur | couleurs | transl → @second
+température → {1} °C
+angle → {1}°[ {2}′][ {3}″]
+fo | f° | folio → fo {1}
 m. → M.[ {1}]
 mm. → MM.[ {1}]
 mme → Mme[ {1}]

@@ -1,6 +1,7 @@
 """Templates of the Spanish, Catalan, Italian, Portuguese and Romanian Wikipedias."""
 
 from data.sources.wikipedia.marks import HOLE
+from data.sources.wikipedia.templates.forms import forms_of
 from data.sources.wikipedia.templates.languages.biography import biography
 from data.sources.wikipedia.templates.languages.plurals import plural
 from data.sources.wikipedia.templates.measures import value
@@ -9,7 +10,9 @@ from data.sources.wikipedia.templates.rules import FUNCTIONS
 from data.sources.wikipedia.templates.separators import number_and_units, written
 
 SPANISH = """
-esd → {1=␣}
+esd → {1=␣}[ {2}]
+er → er
+ane → [{1} ]a. n. e.
 versalita | versalitas | nowrap | nobr | cita | cita bloque | número
 | definición | afi | énfasis | pequeño | sin negrita | sin cursiva | voz | alfabeto | griego | t | polytonic
 | lang-* → @text
@@ -82,7 +85,7 @@ ucraino → [in ucraino: {1}][, traslitterato: {2}]
 bulgaro → [in bulgaro: {1}][, traslitterato: {2}]
 bielorusso → [in bielorusso: {1}][, traslitterato: {2}]
 greco | arabo | ebraico | persiano | armeno | georgiano | cinese | coreano | hindi | thai | serbo | macedone
-→ {1}[, {2}]
+→ @word and reading
 calcio | basket | rugby → {1}
 euro → €[ {1}]
 """
@@ -110,6 +113,8 @@ carece de fontes/bloco | carece de fontes2 | quem | quando
 a.c. | ac | aec → [{1} ]a.C.
 d.c. | dc | ec → [{1} ]d.C.
 nwrap → @years
+o → º
+a → ª
 pbpe → {1} (português brasileiro) ou {2} (português europeu)
 pbpe2 → {1} (PB) ou {2} (PE)
 pepb → {1} (português europeu) ou {2} (português brasileiro)
@@ -200,7 +205,13 @@ def _years(positional: list[str], named: dict[str, str]) -> str:
     return f" {label}{'–'.join(words)}"
 
 
+def _word_and_reading(positional: list[str], named: dict[str, str]) -> str | None:
+    """{{cinese|北京|Běijīng}} and {{cinese|s=北京|p=Běijīng}}: 北京, Běijīng."""
+    return ", ".join(filter(None, positional[:2])) or forms_of(named) or None
+
+
 _FUNCTIONS: dict[str, Rule] = {
+    "word and reading": _word_and_reading,
     "spanish century": _spanish_century,
     "value and units": _value_and_units,
     "spanish ordinal": _spanish_ordinal,
