@@ -6,7 +6,9 @@ from data.sources.arxiv.latex.syntax import BRACED, Arguments
 
 _REFERENCES = re.compile(
     r"\s*+\{\s*+(?:(?!\\(?:ref|bib)name)(?:\\[A-Za-z]++\s*+|\{))*+(?:\\(?:ref|bib)name"
-    r"|(?:list of |cited |selected )?references(?: (?:and|\\&) (?:foot)?notes)?"
+    r"|(?:(?:list of|cited|selected|supplement(?:ary|al)|supporting|additional|appendix|online|methods?) )?"
+    r"references"
+    r"(?: (?:and|\\&) (?:foot)?notes| for (?:the )?(?:\w+ ){0,3}\w+| \((?:appendix|methods|supplement\w*)\))?"
     r"|(?:foot)?notes and references|bibliography|works cited|literature cited|cited literature"
     r"|r(?:é|e|\\'\{?e\}?)f(?:é|e|\\'\{?e\}?)rences(?: bibliographiques)?|bibliographie|literaturverzeichnis"
     r"|referencias(?: bibliogr[áa]ficas)?|bibliograf(?:[íi]a|\\'\{?\\?i ?\}?a)|riferimenti bibliografici"
@@ -88,7 +90,7 @@ def _environment_around(text: str, position: int, stop: int) -> re.Match | None:
 
 def environment_end(text: str, mark: re.Match) -> int:
     r"""Where the environment of the mark, or `\Refs`, ends: with the document if nothing closes it."""
-    close = "\\endRefs" if mark["ams"] else f"\\end{{{text[mark.start('begin') : mark.end()]}"
+    close = "\\end" + mark["ams"] if mark["ams"] else f"\\end{{{text[mark.start('begin') : mark.end()]}"
     stop = text.find(close, mark.end())
     if stop >= 0:
         return stop + len(close)

@@ -12,19 +12,20 @@ from data.sources.arxiv import drawings, references
 from data.sources.arxiv.latex.syntax import Arguments
 
 _STRUCTURE = re.compile(
-    r"\\(?=section|sub|newsec|chapter|pa|be|head|make|en|doc|bi|bf|by|Refs|text[bsr]|sc|[lL]arge|center|left|und|nob|print|put"
-    r"|in|In|[ln]?ref)(?:"  # few commands begin like this
+    r"\\(?=section|sub|newsec|chapter|pa|be|head|make|en|doc|bi|bf|by|text[bsr]|sc|[lL]arge|center|left|und|no|print|put"
+    r"|in|In|[ln]?ref|REF|Ref)(?:"  # few commands begin like this
     r"(?P<section>(?:(?:sub){0,2}section|newsec|chapter|part|(?:sub)?paragraph)\*?(?=\s*+[\[{])"
     r"|beginsection(?![A-Za-z@])|head(?=[^\n]{1,300}\\endhead)|heading(?=[^\n]{1,300}\\endheading))"
     r"|begin\s*+\{(?P<begin>document|[A-Za-z]{0,20}?thebibliography[A-Za-z]{0,20}|thereferences|references|harvard"
     r"|bib(?:div|list|section|chapter)|CSLReferences)\*?\}"
     r"|end\s*+\{(?P<end>document|frontmatter|abstract)\}"
     r"|(?P<maketitle>maketitle)(?![A-Za-z@])"
-    r"|(?P<ams>document|enddocument|Refs|bye)(?![A-Za-z@])"
+    r"|(?P<ams>document|enddocument|Refs|references|bye)(?![A-Za-z@])"
     r"|(?P<plainend>end)(?=\s*+\Z)"
-    r"|(?P<cited>[ln]?ref)\s*+(?P<name>\\[A-Za-z@]++)\s*+(?=\{)"  # harvmac's \ref\name{Author, journal}
+    # The entries of harvmac, \ref\name{Author, journal}, and of phyzzx.
+    r"|(?P<cited>[ln]?ref|Ref|REF(?:S(?:CON)?)?)\s*+(?P<name>\\[A-Za-z@]++)\s*+(?=\{)"
     r"|(?P<item>bibitem)(?![A-Za-z@])"
-    r"|(?P<bold>(?:text(?:bf|sc|rm)|bf|bfseries|sc|scshape|[Ll]arge|centerline|leftline|underline)(?![A-Za-z])"
+    r"|(?P<bold>(?:text(?:bf|sc|rm)|bf|bfseries|sc|scshape|[Ll]arge|centerline|leftline|underline|noindent)(?![A-Za-z])"
     r"(?=[\s{}]*+(?:\\[A-Za-z]++[\s{}]*+){0,3}+(?i:references|bibliography|literature cited)[ \t:.}]*+"
     r"(?:\n|\\|\Z)))"
     r"|(?P<bib>bibliography|bibliographystyle|nobibliography|printbibliography|printbibheading|putbib"
@@ -80,7 +81,7 @@ class _Outline:
         self.headings: list[re.Match] = []
         self.removed: list[tuple[int, int]] = []
         self.read = Arguments()
-        self.is_harvmac = "\\newsec" in text or "\\listrefs" in text
+        self.has_inner_entries = any(sign in text for sign in ("\\newsec", "\\listrefs", "\\refout"))
         while not self.has_ended and (mark := _STRUCTURE.search(text, self.position)):
             self.position = mark.end()
             if not self.is_opaque(mark.start()):
@@ -112,7 +113,9 @@ class _Outline:
                 if self.begin == 0:
                     self.begin = self.titled = self.position
                     self.headings, self.removed = [], []
-            case ("begin", _) | ("ams", "Refs"):
+            case "ams", "references" if "\\endreferences" not in self.text:
+                pass
+            case ("begin", _) | ("ams", "Refs" | "references"):
                 self._remove(mark.start(), references.environment_end(self.text, mark))
             case "bib" | "bbl", _:
                 self._remove(
@@ -137,11 +140,11 @@ class _Outline:
             self.headings.append(mark)
 
     def _pass_cited(self, mark: re.Match) -> None:
-        r"""Of harvmac's `\ref\name{entry}`, only a citation of the name stays."""
-        end = self.read.group_end(self.text, self.position) if self.is_harvmac else -1
+        r"""Of harvmac's `\ref\name{entry}` and phyzzx's `\Ref`, only a citation of the name stays."""
+        end = self.read.group_end(self.text, self.position) if self.has_inner_entries else -1
         if end > 0:
             self.removed.append((mark.start(), mark.start("name")))
-            self._remove(mark.end("name") if mark["cited"] == "ref" else mark.start("name"), end)
+            self._remove(mark.end("name") if mark["cited"] in ("ref", "Ref") else mark.start("name"), end)
 
     def _remove(self, start: int, end: int) -> None:
         self.removed.append((start, end))

@@ -58,6 +58,7 @@ def test_the_branch_that_tex_takes_is_shown(definitions, source, left):
         (r"\newcommand{\v@x}[2][n]{#2#1}\newcommand{\v}{\v@x{a}\v@x[m]{b}}", r"\v.", "anbm."),
         # Defined twice, or by other means: what it is depends on more than this reads.
         (r"\def\v@x{a}\def\v{\v@x}\def\w{\def\v@x{b}}", r"\v \w.", r"\v \w."),
+        (r"\newcommand{\to}[1]{\gdef\@to{#1}}\def\all{\@to}", r"\to{Ann} \all.", r"\to{Ann} \all."),
         (r"\def\v@x{a\@unknown}\def\v{\v@x}", r"\v{}.", r"\v{}."),
         (r"\def\v@x{\hbox\bgroup a\egroup}\def\v{\v@x}", r"\v{}.", r"\v{}."),
         # The period of \onedot is read elsewhere, also beside what looks for other characters.

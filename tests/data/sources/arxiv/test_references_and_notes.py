@@ -34,6 +34,16 @@ def body(preamble: str, text: str) -> str:
         ),
         f"\\section{{\\heiti 參考文獻}}\n{ENTRY}",
         f"\\begin{{flushleft}}{{\\bf References}}\\end{{flushleft}}\n{ENTRY}",
+        f"\\noindent REFERENCES\n\n\\noindent {ENTRY}",
+        f"\\references\n\\refis{{a}} {ENTRY}\n\\endreferences",
+        *(
+            f"\\section*{{{name}}}\n{ENTRY}"
+            for name in (
+                "Supplementary References",
+                "References for the Methods section",
+                "References (Appendix)",
+            )
+        ),
         "\\bibliographystyleother{plain}\n\\bibliographyother{refs,more}",
         "\\InputIfFileExists{paper.bbl}{}{\\typeout{none}}",
         "\\begin{mythebibliography}{9}\\bibitem{a} A.\\end{mythebibliography}",
@@ -46,6 +56,13 @@ def test_reference_lists_are_left_out(references):
         "\\section{B}",
         "After.",
     ]
+
+
+def test_entries_of_phyzzx_leave_their_citations():
+    text = "As \\Ref\\one{A. Author, 1983.} found. \\REF\\two{B., 1984.}\\REFS\\three{C. Author.}See \\two."
+    assert body("", text + "\n\\refout") == "As \\one found. See \\two.\n\\refout\n"
+    text = "As \\references in \\noindent references are."
+    assert body("", text) == text + "\n"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 r"""Finds names with an @ that are short for text: `\newcommand{\my@norm}[1]{\|#1\|}`, for `\norm` to use.
 
-In: a paper's preamble. Out: the names that it defines once, by text, arguments and such names.
+In: a paper's preamble. Out: the names that it defines once, by text, arguments and such names. What a macro
+defines, as the name of an author to show later, is none of them.
 """
 
 import re
@@ -16,6 +17,7 @@ _DEFINED = re.compile(
 )
 _PARAMETERS = re.compile(r"\s*+\}?\s*+(?:\[\d\]\s*+(?:\[[^]{}]{0,200}\]\s*+)?|(?:#\d){1,9}+)?(?=\{)")
 _WORD = re.compile(_NAME)
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _LONGEST = 400  # characters of a value
 
 
@@ -25,6 +27,7 @@ def plain_names(preamble: str) -> set[str]:
         return set()
     marks = [*_DEFINED.finditer(preamble)]
     counts = Counter(mark[1] for mark in marks)
+    marks = _outside_groups(preamble, marks)
     read = Arguments()
     uses: dict[str, set[str]] = {}  # of names with an @ in the value of each
     for mark in marks:
@@ -38,3 +41,18 @@ def plain_names(preamble: str) -> set[str]:
         for name in others:
             del uses[name]
     return set(uses)
+
+
+def _outside_groups(text: str, marks: list[re.Match]) -> list[re.Match]:
+    """Those of the marks that no group holds."""
+    outside: list[re.Match] = []
+    depth, braces = 0, _BRACES.finditer(text)
+    brace = next(braces, None)
+    for mark in marks:
+        while brace and brace.start() < mark.start():
+            kind = brace.group()
+            depth = max(0, depth + (kind == "{") - (kind == "}"))
+            brace = next(braces, None)
+        if depth == 0:
+            outside.append(mark)
+    return outside
