@@ -21,6 +21,8 @@ _STRAY = re.compile(r"\A[ ,;:]*(?:\.(?![\w.])[ ,;:]*|[—–-] +)?")
 _SIGN = re.compile(
     rf"(?<![^\W_])(?:[A-Z]{{1,2}})?[$€£¥₹]{HOLE}"
 )  # ${{inflation|…}}: a sign without its amount
+# Links without a label or notes, and the words between them: ([http://a.b], [http://c.d] or [http://e.f])
+_ALL_GONE = re.compile(rf"\({GONE}(?:[ ,;/]{{0,3}}(?:[^\W\d_]{{1,4}} )?{GONE}){{1,20}}\.?\)")
 _PUNCTUATION = f" .,;:()[]–—-/&'\"{BREAK}"
 
 
@@ -35,6 +37,7 @@ def without_gaps(text: str) -> str:
         text = without_figures(text)
     if HOLE in text:
         text = _SIGN.sub(HOLE, _without_holes(text)).replace(HOLE, GONE)
+    text = _ALL_GONE.sub(GONE, text) if GONE in text else text
     first, *rest = (text + "\n" if text.endswith(GONE) else text).split(GONE)
     pieces, space = [first], False
     for piece in rest:
@@ -149,6 +152,7 @@ def split_lines(text: str) -> list[str]:
         blank = blank or is_rule
         if not line or (not line.strip("-") and not in_code):
             blank = True
+            numbers.clear()
             continue
         if in_code:
             blank = _add(shown, lines, headings, blank)

@@ -305,6 +305,8 @@ class Page:
                 if count == 1 and frame and self._out[-1] == "[" and frame[1] == len(self._out):
                     self._replace(frame[1] - 1, GONE)  # [[http://a.b]]
                     count = 0
+                elif frame and not "".join(self._out[frame[1] :]).strip():
+                    self._replace(frame[1], GONE)  # [http://a.b]
             elif count >= 2 and self._open[_LINK]:
                 if frame := self._pop(_LINK):
                     self._link(frame[1], frame[2])

@@ -23,7 +23,7 @@ def continues_sentence(before: str, text: str, after: str) -> bool:
     """
     before, after = unescape(before), unescape(_TAGS.sub("", after))
     left, right = before.lstrip(_LIST), after.lstrip(" \xa0'")
-    begins_lower = right[:1].islower() and after[:1] in " \xa0'"
+    begins_lower = right.lstrip("[")[:1].islower() and after[:1] in " \xa0'"
     if before.endswith("''") and after.startswith("''"):  # no note or box is in italics or bold
         return True
     if not any(map(str.isalnum, left)):

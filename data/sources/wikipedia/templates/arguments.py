@@ -44,6 +44,8 @@ def text(positional: list[str], named: dict[str, str], place: int = 0) -> str:
         if named.get(key):
             return named[key]
     at = positional[place] if place < len(positional) else ""
+    if not positional and len(named) == 1 and len(key := next(iter(named))) == 1:
+        return f"{key} = {named[key]}"  # {{math|x = 5}}, where {{=}} is due
     return at or next(iter(positional), "")
 
 

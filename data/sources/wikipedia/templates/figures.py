@@ -25,7 +25,7 @@ _SCALES = {"k": " thousand", "l": " lakh", "c": " crore", "m": " million", "b": 
 _SCALES |= {"lc": " lakh crore"}
 _SIGNS = "$€£¥₽₴₹₩₪₺฿₫₱"
 _UNIT = re.compile(
-    r"(?:ft|mi|yd|lb|oz|mph|hp|[kcmdh]?m|[km]?g|[mhc]?l|t|ha|k?w|k?cal|km/h|m/s|[ксд]?м|мм|к?г|т|га|л|км/[чгh]|м/с|дка)[23²³]?|%|‰|°[cf]?|ºc"
+    r"(?:ft|mi|yd|lb|oz|mph|hp|[kcmdh]?m|[km]?g|[mhc]?l|t|ha|k?w|k?cal|km/h|m/s|[ксд]?м|мм|к?г|т|га|л|км/[чгh]|м/с|дка|msnm|mslm|mnpm|mnm)[23²³]?|%|‰|°[cf]?|ºc"
     r"|[лк]\. ?с\."  # horsepower
 )
 # Units of the SI with their prefixes; their case counts. A power and a second unit may follow.
@@ -201,8 +201,14 @@ def duration(positional: list[str], named: dict[str, str]) -> str:
 
 def rupees(positional: list[str], named: dict[str, str]) -> str:
     """{{INRConvert|5|c}}: ₹5 crore."""
+    return in_scale("₹", positional)
+
+
+def in_scale(currency: str, positional: list[str]) -> str:
+    """{{PKRConvert|117|b}}: PKR 117 billion."""
     amount, scale = [*positional, "", ""][:2]
-    return f"₹{amount}{_SCALES.get(scale, '')}"
+    space = " " if currency.isalpha() else ""
+    return f"{currency}{space}{amount}{_SCALES.get(scale, '')}"
 
 
 FUNCTIONS: dict[str, Rule] = {

@@ -17,7 +17,7 @@ _BETWEEN = {
     "/": "/", "//": " / ",
 }  # fmt: skip
 _UNITS = {"C": "°C", "F": "°F", "degC": "°C", "degF": "°F", "sqmi": "sq mi", "sqft": "sq ft", "mph": "mph"}
-_UNITS |= {"ST": "short tons", "LT": "long tons"}
+_TONS = {"ST": "short tons", "LT": "long tons"}
 _UNITS |= {"cuft": "cu ft", "cuin": "cu in", "sqin": "sq in", "USgal": "US gal", "impgal": "imp gal"}
 _UNITS |= {"solar mass": "M☉", "Solar mass": "M☉", "M_Solar": "M☉", "R_Solar": "R☉", "L_Solar": "L☉"}
 _UNITS |= {"M_Earth": "M⊕", "R_Earth": "R⊕", "M_Jupiter": "MJ", "R_Jupiter": "RJ"}
@@ -76,7 +76,8 @@ def _quantity(figures: str, unit: str) -> str:
     power = re.match(r"e(\d+)", unit)
     if power:
         figures, unit = f"{figures}×10^{power[1]}", unit[power.end() :]
-    unit = "/".join(map(_unit, unit.removeprefix("PD").split("/")))  # PD/km2: people per square kilometer
+    parts = unit.removeprefix("PD").split("/")  # PD/km2: people per square kilometer
+    unit = _TONS.get(unit) or "/".join(map(_unit, parts))
     figures = re.sub(r"(\d)\+(\d+)/+(\d)", r"\1 \2/\3", figures)
     return f"{figures}{unit}" if unit[:1] == "/" else f"{figures} {unit}".strip()
 

@@ -21,7 +21,7 @@ _COMMON |= {name: prefixed_ship(name) for name in common.SHIPS.split()}
 
 _SOUNDS = re.compile(
     r"ipa\d?\b|ipa[ac]?-|ipas?b?link|lautschrift$|audio(?:-ipa|$)|(?:ms)?api$|afi$|мфа\w?$|respell|ljud$"
-    r"|pronunciation|prononciation$|výslovnost$|uttal$|uitspraak$|вимова$|и[пф]а$|іпа$|kiejtés$|wymowa$|udtale$"
+    r"|pron(?:-\w{2,8})?$|pronunciation|prononciation$|výslovnost$|uttal$|uitspraak$|вимова$|и[пф]а$|іпа$|kiejtés$|wymowa$|udtale$"
     r"|izgovor$|изговор$|произношение$|pronun[cț]i",
     re.IGNORECASE,
 )

@@ -7,12 +7,13 @@ transcription. A template with one argument in mid-sentence shows it.
 
 import re
 import unicodedata
+from html.entities import name2codepoint
 
-from data.sources.wikipedia.names import LANGUAGES
+from data.sources.wikipedia.names import LANGUAGES, words
 from data.sources.wikipedia.templates.arguments import split, wrapped
 from data.sources.wikipedia.templates.arguments import text as text_of
 from data.sources.wikipedia.templates.dates import date_in, era
-from data.sources.wikipedia.templates.figures import of_its_name, quantity
+from data.sources.wikipedia.templates.figures import in_scale, of_its_name, quantity
 from data.sources.wikipedia.templates.forms import forms_of
 from data.sources.wikipedia.templates.languages import common
 from data.sources.wikipedia.templates.languages.plurals import counted
@@ -42,8 +43,19 @@ _SCRIPTURE = re.compile(r"b[ií]b|bij|біб|биб|pís|pism|sveto|svpj", re.IG
 _CHAPTER = re.compile(r"\d{1,3}\|\d{1,3}[a-f]?(?:[-–,.]\d{1,3}[a-f]?){0,9}")
 _ROUTE = re.compile(r"[A-ZА-ЯČŠŽ]{1,3}\|\d{1,4}[a-z]?")  # the class of a road or a train, and its number
 _ABBREVIATION = re.compile(r"(?:[^\W\d_]{1,5}(?:-[^\W\d_]{1,5})?\.[ -]?){1,4}")  # {{etc.}}
-_SIGNS = ("§", "†", "‡")
-_SHOWN = ("Sc", "So", "Pi", "Pf", "Lm")  # currencies, signs, quotation marks, letters that modify others
+_SIGNS = ("§", "†", "‡", "′", "″", "√", "∞")
+# {{infin}}, {{rarr}}: characters by their names in HTML, which mean nothing else
+_CHARACTERS = words(
+    """
+    infin rarr larr uarr darr harr rArr lArr hArr sdot divide plusmn le ge ne asymp cong equiv sim empty isin
+    notin forall exist nabla prop prod ordm ordf sup1 sup2 sup3 iexcl iquest laquo raquo ldquo rdquo lsquo
+    rsquo bdquo sbquo hellip middot Dagger permil pound yen cent sect micro Alpha alpha Beta beta Gamma gamma
+    Delta delta epsilon zeta eta Theta theta kappa Lambda lambda mu nu xi Pi rho Sigma sigma tau Phi phi chi
+    Psi psi Omega omega
+    """
+)
+_SHOWN = ("Sc", "So", "Sm", "Pi", "Pf", "Lm")  # signs, quotation marks, letters that modify others
+_CONVERTED = re.compile(r"([A-Z]{3})Convert")  # {{PKRConvert|117|b}}
 _THREE_FORMS = ("ru", "uk", "pl", "sr", "hr", "cs", "bg")  # languages whose nouns change after numbers
 _CYRILLIC = ("ru", "uk", "bg", "sr")
 # Languages in which an editors' note holds a remark, not the text that it is about (Mall:Källa behövs,
@@ -65,9 +77,16 @@ def shown_by_name(name: str, arguments: list[str], language: str) -> str | None:
         return f"{name[1:]} av. J.-C." if name[0] == "-" else name
     if language == "fr" and _FRENCH_ORDINAL.fullmatch(name[:1].upper() + name[1:]):
         return " ".join([name, *filter(None, positional)])
-    if not positional and (name in _SIGNS or (len(name) == 1 and unicodedata.category(name) in _SHOWN)):
-        return name  # {{†}}, {{°}}, {{’}}
+    if not positional and (name in _SIGNS or _is_sign(name)):
+        return name
+    if positional and (converted := _CONVERTED.fullmatch(name)):
+        return in_scale(converted[1], positional)
     return era(name, positional, language) or of_its_name(name, positional)
+
+
+def _is_sign(name: str) -> bool:
+    """Whether a name is one character that its template shows: {{†}}, {{°}}, {{’}}, {{→}}."""
+    return len(name) == 1 and not name.isascii() and unicodedata.category(name) in _SHOWN
 
 
 def running_text(arguments: list[str], language: str, name: str = "") -> str:
@@ -80,6 +99,8 @@ def running_text(arguments: list[str], language: str, name: str = "") -> str:
     positional, named = split(arguments)
     texts = list(filter(None, positional)) or list(filter(None, [text_of([], named)]))
     if not texts:
+        if not arguments and name in _CHARACTERS:
+            return chr(name2codepoint[name])
         is_word = not arguments and (_NUMBERED.fullmatch(name) or _ABBREVIATION.fullmatch(name))
         return forms_of(named) or (name if is_word else "")
     if (known := date_in(positional, language) or quantity(positional)) is not None:

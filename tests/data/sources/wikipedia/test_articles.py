@@ -111,6 +111,10 @@ CASES = [
     # a sign without its amount
     ("en", "The old bridge cost US${{Inflation|US|5|1950}} then, or about £{{Inflation|UK|2|1950}} of today.",
      "The old bridge cost then, or about of today."),
+    # links without a label, alone or in brackets; a list after an empty line
+    ("en", "A bridge ([http://a.b], [http://c.d] or [http://e.f]) from [http://a.b], as here [http://a.b].",
+     "A bridge from, as here."),
+    ("en", "# one\n# two\n\n# one again", "1. one\n2. two\n\n1. one again"),
 ]  # fmt: skip
 
 

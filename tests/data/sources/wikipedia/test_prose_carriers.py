@@ -144,6 +144,24 @@ CASES = [
     ),
     ("fr", "Le pont de {{nom|Anne|Pont}} est {{sic|vieil}}.", "Le pont de Anne Pont est vieil [sic]."),
     ("sv", "Färjan {{M/S|Bron}} och {{BWV|565}}.", "Färjan M/S Bron och BWV 565."),
+    # an abbreviation before, a sign that is the name, an `=` that is text
+    ("pl", "Leży na wys. {{wys|100}} [[m n.p.m.]] tu.", "Leży na wys. 100 m n.p.m. tu."),
+    (
+        "ca",
+        "Pont ({{pron|ca|pɔn}}, de {{lang-la|pons}}) a {{msnm|13}}.",
+        "Pont (de en llatí: pons) a 13 msnm.",
+    ),
+    (
+        "en",
+        "So f{{′}} {{→}} {{√}}2, {{alpha}}-rays {{infin}}, {{math|x = 5}}.",
+        "So f′ → √2, α-rays ∞, x = 5.",
+    ),
+    ("en", "By {{EquationNote|1}} and {{EquationNote|1|Eq. 1}},{{indent|2}}so.", "By (1) and (Eq. 1),so."),
+    (
+        "en",
+        "A bridge of {{PKRConvert|117|b}} or {{INRConvert|5|c}}.",
+        "A bridge of PKR 117 billion or ₹5 crore.",
+    ),
 ]
 
 

@@ -8,7 +8,7 @@ nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | lar
 | abbr | abbrlink | tooltip | comment | quote | blockquote | bquote | cquote | quotation
 | quote box | quotebox | block quote | poemquote | poem quote | talk quote | poem | unicode | polytonic
 | nastaliq | hebrew | not a typo | notatypo | proper name | as written | typo
-| columns-list | columns list | col-list | collist | indent | center | ensl | keep
+| columns-list | columns list | col-list | collist | center | ensl | keep
 | mark | highlight | qtalk | lsj | phonetic | citas | lang-* | nihongo2 | midsize | normal | box
 | boxed | overline | vec | lj | ar | he | fr | fa | no italic | noitalics | transparent | gtr | wsl | tsl
 | wl | blockcitat → @text
@@ -95,14 +95,14 @@ degree | degrees | deg → {1}°
 prime → {1}′
 pprime → {1}″
 shy → @joined
-wbr | zwj | zwnj | 0 | spc | phantom →
+wbr | zwj | zwnj | 0 | spc | phantom | indent →
 
 # Mathematics and chemistry.
 tmath | mathsf → @formula
 frac | fract | fraction | sfrac | bruch | xfrac | fraction2 | zlomek | tört | brøk | bråk | breuk | ułamek
 | дроб | дріб | дробь | разломак | razlomak | ulomek | fracció | fracción | fracție | fração
 | frazione → @fraction
-sqrt | radic | root | raíz | raiz | radice | arrel | rădăcină | wurzel | wortel | kvadratrot | pierwiastek
+sqrt | radic | root | √ | raíz | raiz | radice | arrel | rădăcină | wurzel | wortel | kvadratrot | pierwiastek
 | odmocnina | gyök | korijen | koren | корень | корінь | корен | корен квадратный → @root
 abs | absolute value → [|{1}|]
 floor → [⌊{1}⌋]

@@ -41,6 +41,7 @@ pull quote | centered pull quote → @text
 ampersand | & → &
 \\ → ␣/␣
 numblk → {2}
+equationref | equationnote | eqnref → ({2,1})
 equation box 1 → {equation}
 hidden → {content,2}
 "' | " ' → "'
