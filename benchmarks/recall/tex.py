@@ -80,9 +80,10 @@ def judged(source: Path, record: Record) -> str:
         expanded = words_set(folder, "expanded", texts[1]) if written else None
     if not written:
         return "TeX does not set it"
+    if expanded is None:
+        return "TeX does not set it expanded"
     if expanded == written:
         return "equal"
-    expanded = expanded or []
     changes = SequenceMatcher(None, written, expanded, autojunk=False).get_opcodes()
     shown = [(written[i:j], expanded[k:m]) for tag, i, j, k, m in changes if tag != "equal"][:3]
     print(f"{source.name}, {record.meta['main']}: {shown}")

@@ -46,6 +46,14 @@ _AROUND_PICTURE = re.compile(
 _TIGHT_PAGE = re.compile(
     r"\[[^]]{0,200}tightpage[^]]{0,200}\]\s*+\{preview\}|\\PreviewEnvironment(?![A-Za-z])"
 )
+_TEMPLATE = re.compile(
+    r"\bthis\s++(?:[\w\\{}-]{1,20}\s++){0,3}(?:file|document|manuscript|(?:example|sample|demo)\s+(?:paper|article))\s++"
+    r"(?:is|provides|describes|serves|demonstrates|gives|contains|explains|shows|illustrates)\b[^.]{0,160}?\b"
+    r"(?:templates?\b|starter\s+file|document\s+class\b|(?:class|style)\s+file|class\s+with\b|submission\s+guidelines"
+    r"|instructions\s+(?:for|to)\s+(?:the\s+)?authors|use\s+of\s+\\?[\w{}]*TeX)",
+    re.IGNORECASE,
+)
+_FIRST = 20_000  # look for such a sentence in this many characters
 _PARTS = ("standalone", "subfiles")  # classes of a paper's parts
 _NUMBERED = re.compile(r"(\D*)([0-9]{0,9})", re.ASCII)
 _WORD = re.compile(r"\w+")
@@ -71,12 +79,12 @@ def find_mains(
     classes: frozenset[str],
     readmes: dict[str, str],
     name: str,
-    others: Iterable[str],
+    names: Iterable[str],
     find: Find,
 ) -> MainFiles:
     """The main files of a paper called `name`, by arXiv's 00README or by what its files input.
 
-    `classes` are the macro files among the texts: they may hold the class but are no main files. `others` are
+    `classes` are the macro files among the texts: they may hold the class but are no main files. `names` are
     the names of the paper's other files; `find` resolves a name used in another file.
     """
     named, ignored = _readme({path: text for path, text in readmes.items() if "/" not in path})
@@ -95,11 +103,12 @@ def find_mains(
     depth = min(path.count("/") for path in roots)
     left = {path: _NOT_TOP for path in roots if path.count("/") > depth}
     top = [path for path in roots if path not in left]
-    figures = [path for path in top if _is_figure(texts[path])]
-    if len(figures) < len(top):
-        left |= dict.fromkeys(figures, _NOT_TOP)
-        top = [path for path in top if path not in left]
-    stems = {posixpath.splitext(path)[0] for path in others if path.lower().endswith(".bbl")}
+    for is_other in (_is_figure, _is_template):
+        others = [path for path in top if is_other(texts[path])]
+        if len(others) < len(top):
+            left |= dict.fromkeys(others, _NOT_TOP)
+            top = [path for path in top if path not in left]
+    stems = {posixpath.splitext(path)[0] for path in names if path.lower().endswith(".bbl")}
     order = sorted(top, key=lambda path: _rank(path, name, stems))
     versions = _versions([(path, files.all_below(path)) for path in order[:_MAX_COMPARED]])
     left |= dict.fromkeys(versions, _VERSION)
@@ -116,6 +125,12 @@ def _is_figure(text: str) -> bool:
     picture = _PICTURE.match(body)
     is_alone = picture is not None and body.rfind(f"\\end{{{picture[1]}}}") + len(picture[1]) + 6 == len(body)
     return (is_alone and "\\section" not in body) or first(_TIGHT_PAGE, text) is not None
+
+
+def _is_template(text: str) -> bool:
+    """Whether a document says that it is a publisher's example of how to write one."""
+    begin = _document(BEGIN, text)
+    return begin is not None and first(_TEMPLATE, text[begin.end() : begin.end() + _FIRST]) is not None
 
 
 _NOT_TOP = "not a main file"

@@ -26,6 +26,8 @@ _MOST_ADDRESS = 2000  # characters before its last %
 _GROUP = re.compile(r"\\(?:begin|b|end|e)group(?![A-Za-z@])|\\.|[{}]")
 _MOST_BEFORE = 500  # look for a group's beginning in this many characters
 _PERCENT_COMMENTS = re.compile(r"\\catcode[ \t]*+`\\?%[ \t]*+=?[ \t]*+14(?!\d)")
+# An @ that is part of a name, as in \verb@egroup; not one that another @ closes, as in \verb@5 % x@.
+_AT_NAME = r"@(?![A-Za-z@]{0,100}[^A-Za-z@\n\\{}][^@\n]{0,200}@)"
 
 
 @lru_cache(maxsize=64)
@@ -40,7 +42,7 @@ def _marks(verbatim: Verbatim) -> re.Pattern:
     )
     return re.compile(
         r"\\(?:[\\%]"
-        rf"|(?P<verb>{alternatives(verbatim.commands | verbatim.language_commands)})(?![A-Za-z@])"
+        rf"|(?P<verb>{alternatives(verbatim.commands | verbatim.language_commands)})(?![A-Za-z]|{_AT_NAME})"
         rf"|begin[ \t]*\{{(?P<env>{alternatives(environments)})\}}"
         r"|(?P<literal>catcode[ \t]*+`\\?%[ \t]*+=?[ \t]*+1[12](?!\d)|@makeother[ \t]*+\\%)"
         r"|(?P<url>url|burl|path|href|nolinkurl)(?![A-Za-z@])"

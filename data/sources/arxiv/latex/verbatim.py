@@ -49,7 +49,7 @@ _ENVIRONMENTS = (
 LATEX = Verbatim(
     environments=frozenset(name + star for name in _ENVIRONMENTS.split() for star in ("", "*")),
     comments=frozenset({"comment", "comment*"}),
-    commands=frozenset({"verb", "Verb", "spverb", "lstinline", "piton", "tcbverb", "jlinl"}),
+    commands=frozenset({"verb", "Verb", "spverb", "lstinline", "piton", "tcbverb", "jlinl", "mcode"}),
     language_commands=frozenset({"mintinline", "mint", "SaveVerb"}),
 )
 

@@ -26,6 +26,8 @@ from tests.support.papers import body
         ("\\\\\\% c\nb", "\\\\\\% c\nb"),
         ("\\verb|100%| % c\nb", "\\verb|100%|\nb"),
         ("\\verb*+%+\\lstinline[language=C]!a%b!", "\\verb*+%+\\lstinline[language=C]!a%b!"),
+        ("\\verb@50 % x@ % c", "\\verb@50 % x@"),
+        ("\\verb@egroup % c\n\\b@c", "\\verb@egroup\n\\b@c"),
         ("\\verb|not closed % c\nb", "\\verb|not closed\nb"),
         ("\\verbose% c\nb", "\\verbose\nb"),
         ("\\url{a.b/%20c} % c", "\\url{a.b/%20c}"),

@@ -70,6 +70,19 @@ DRAWN = WHOLE.replace("BODY", "\\pagestyle{empty} % alone\n\\begin{tikzpicture}\
             ["a.tex"],
         ),
         ({"a.tex": DRAWN}, ["a.tex"]),
+        *(
+            ({"a.tex": WHOLE, "b.tex": WHOLE.replace("BODY", says)}, mains)
+            for says, mains in (
+                ("This simple document serves as a\ntemplate for your own letters.", ["a.tex"]),
+                ("This document describes how to use the {\\tt mine} class with LaTeX.", ["a.tex"]),
+                (
+                    "% This file is a template.\nThis document provides proofs about a class of groups.",
+                    ["a.tex", "b.tex"],
+                ),
+                ("This paper describes templates for proteins.", ["a.tex", "b.tex"]),
+            )
+        ),
+        ({"b.tex": WHOLE.replace("BODY", "This document is a template.")}, ["b.tex"]),
         ({"a.tex": "%auto-ignore\n" + WHOLE, "b.tex": WHOLE}, ["b.tex"]),
         ({"a.tex": "% " + WHOLE.replace("\n", "\n% "), "b.tex": WHOLE}, ["b.tex"]),
         ({"fig.tex": WHOLE.replace("{article}", "{standalone}"), "z.tex": WHOLE}, ["z.tex"]),
