@@ -51,7 +51,8 @@ def text(positional: list[str], named: dict[str, str], place: int = 0) -> str:
 
 def second(positional: list[str], named: dict[str, str]) -> str | None:
     """The text after a language, a script or a color; without these, the first argument, but no code."""
-    forms_only = len(positional) == 1 and forms_of(named)  # {{langx|ko|hangul=서울}}
+    # {{langx|ko|hangul=서울}}
+    forms_only = len(positional) == 1 and _CODE.fullmatch(positional[0]) and forms_of(named)
     if len(positional) > 1 and not positional[1]:  # {{lang|fr|}}
         return text([], named) or HOLE
     place = 0 if len(positional) > 1 and _SOUND_FILE.search(positional[1]) else 1

@@ -29,3 +29,16 @@ def coordinates(positional: list[str], named: dict[str, str]) -> str | None:
         return None
     signed = [(number.lstrip("-−+"), number[0] in "-−") for number in numbers]
     return " ".join(f"{number}°{side[is_negative]}" for (number, is_negative), side in zip(signed, _SIDES))
+
+
+def german(positional: list[str], named: dict[str, str]) -> str | None:
+    """{{Coordinate|NS=51/30/0/N|EW=0/7/0/W|text=DMS}}: 51° 30′ 0″ N, 0° 7′ 0″ W; without `text` a note."""
+    if not named.get("text"):
+        return None
+    halves = []
+    for value, sides in ((named.get("ns", ""), _SIDES[0]), (named.get("ew", ""), _SIDES[1])):
+        *numbers, side = value.split("/") if "/" in value else (value.lstrip("-−"), sides[value[:1] in "-−"])
+        if not all(map(_NUMBER.fullmatch, numbers)) or side not in (*sides, "O"):
+            return None
+        halves.append(" ".join([*map("".join, zip(numbers, _SIGNS)), side]))
+    return ", ".join(halves)

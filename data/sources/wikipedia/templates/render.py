@@ -8,7 +8,7 @@ from functools import cache
 from data.sources.wikipedia.templates import dates, languages, separators
 from data.sources.wikipedia.templates.arguments import EDITORS_NOTES, split
 from data.sources.wikipedia.templates.authors import bare
-from data.sources.wikipedia.templates.coordinates import coordinates
+from data.sources.wikipedia.templates.coordinates import coordinates, german
 from data.sources.wikipedia.templates.countries import flag_rules, is_variant, named_country
 from data.sources.wikipedia.templates.functions import evaluated
 from data.sources.wikipedia.templates.languages import common
@@ -47,7 +47,7 @@ _NAMESPACE = re.compile(
     r"|predložak|predloga|sablon|шаблон|msg)\s*+:\s*+",
     re.IGNORECASE,
 )
-_NOTES_ELSEWHERE = (bare, coordinates)  # words of a sentence; outside one, notes
+_NOTES_ELSEWHERE = (bare, coordinates, german)  # words of a sentence; outside one, notes
 
 
 class Rendered(Enum):

@@ -39,9 +39,10 @@ _NUMBERED = re.compile(
     rf"(?:\d{{1,4}}(?:\.|[^\W\d_]{{1,3}})?|{_ROMAN}(?:\.|er?|re|nde?)?)(?: [^\W\d_][\w.]*){{1,3}}"
     rf"|(?=..){_ROMAN}|\d{{1,3}}\.?(?:[ºªaoeèrnt]|er|re|nd|st|th)"
 )
-_SCRIPTURE = re.compile(r"b[ií]b|bij|біб|биб|pís|pism|sveto|svpj", re.IGNORECASE)
+_SCRIPTURE = re.compile(r"b[ií]b|bij|vers|біб|биб|pís|pism|sveto|svpj", re.IGNORECASE)
 _CHAPTER = re.compile(r"\d{1,3}\|\d{1,3}[a-f]?(?:[-–,.]\d{1,3}[a-f]?){0,9}")
 _ROUTE = re.compile(r"[A-ZА-ЯČŠŽ]{1,3}\|\d{1,4}[a-z]?")  # the class of a road or a train, and its number
+_NAME = re.compile(r"(?=[^\W\d_])(?=.{0,20}[a-zà-ÿа-я]).{4,80}")  # the first of three arguments, but no code
 _ABBREVIATION = re.compile(r"(?:[^\W\d_]{1,5}(?:-[^\W\d_]{1,5})?\.[ -]?){1,4}")  # {{etc.}}
 _SIGNS = ("§", "†", "‡", "′", "″", "√", "∞")
 # {{infin}}, {{rarr}}: characters by their names in HTML, which mean nothing else
@@ -117,6 +118,10 @@ def running_text(arguments: list[str], language: str, name: str = "") -> str:
         return f"{positional[0]} {positional[1]}:{positional[2]}"  # {{bijbelref|Joh|3|16}}
     if len(positional) == 2 and _ROUTE.fullmatch("|".join(positional)):
         return " ".join(positional)  # {{autosnelweg|A|1}}
+    if len(positional) == 2 and _ABBREVIATION.fullmatch(name) and all(map(str.isdecimal, positional)):
+        return f"{name} {'–'.join(positional)}"  # {{гг.|1990|1991}}
+    if len(positional) == 3 and _NAME.fullmatch(positional[0]):
+        positional = texts = positional[:1]
     if 2 < len(positional) < 5 and positional[0] in LANGUAGES and positional[1]:
         positional = texts = positional[1:2]  # {{iw|en|Name|Name there}}
     if len(texts) == 2 and (texts[0] in _SHIPS or _VERSE.fullmatch(texts[1])):

@@ -39,7 +39,7 @@ SENTENCES = [
     ("pl", "Są {{liczba|2|dom|domy|domów}} tam.", "Są 2 domy tam."),
     ("fr", "Le mot {{xyz|λόγος|lógos|parole}} et {{xyz|a|b|c}} là.", "Le mot λόγος et là."),
     ("it", "La città di {{xyz|北京|Běijīng}} cresce.", "La città di 北京 cresce."),
-    ("ru", "Слово {{xyz|слово|slovo|word}} или {{xyz|λόγος|lógos|word}} есть.", "Слово или λόγος есть."),
+    ("ru", "Слово {{xyz|мост|most|a}} или {{xyz|λόγος|lógos|word}} есть.", "Слово мост или λόγος есть."),
     # numbers with signs, fractions after figures, eras with a century
     ("es", "El {{n.º|5}} y el {{№|6}} van.", "El n.º 5 y el № 6 van."),
     ("fr", "Le {{n°}}5 et la {{p.}}7 là.", "Le nº 5 et la p. 7 là."),

@@ -162,6 +162,21 @@ CASES = [
         "A bridge of {{PKRConvert|117|b}} or {{INRConvert|5|c}}.",
         "A bridge of PKR 117 billion or ₹5 crore.",
     ),
+    # coordinates in words, names for sorting, the text of a quotation beside its translation
+    (
+        "de",
+        "Die Brücke bei {{Coordinate|NS=51/30/0/N|EW=0.5|text=DMS}} da.",
+        "Die Brücke bei 51° 30′ 0″ N, 0.5° E da.",
+    ),
+    ("de", "{{Coordinate|NS=51/30/0/N|EW=0/7/0/W|type=city}}Die Brücke.", "Die Brücke."),
+    ("de", "Von {{SortKeyName|Anna|Brück}} gebaut.", "Von Anna Brück gebaut."),
+    ("fr", "Il dit {{citation étrangère|langue=en|good night|trad=bonne nuit}}.", "Il dit good night."),
+    (
+        "fr",
+        "Comme {{verset|Jn|3|16}} et {{xyz|le vieux pont|1950|a}} ici.",
+        "Comme Jn 3:16 et le vieux pont ici.",
+    ),
+    ("ru", "В {{гг.|1950|1951}} там.", "В гг. 1950–1951 там."),
 ]
 
 

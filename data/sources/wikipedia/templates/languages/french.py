@@ -2,7 +2,7 @@
 
 import re
 
-from data.sources.wikipedia.templates.arguments import second
+from data.sources.wikipedia.templates.arguments import second, text
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 from data.sources.wikipedia.templates.separators import number_and_units
@@ -64,7 +64,7 @@ romain | nombre en romain | rom | rom-maj | rom maj → @roman
 citation bloc | début citation | poème | vers → {texte,contenu,1}
 incise → @aside
 langue | lang | polytonique | lang2 → @foreign
-citation étrangère → @second
+citation étrangère → @foreign quotation
 refnec | référence nécessaire | citation nécessaire | référence souhaitée | refsou | référence à confirmer
 | refconf | référence insuffisante | refins | référence incomplète | passage à actualiser | pas clair | quoi
 | passage évasif | passage promotionnel | non neutre | passage non neutre | préciser | qui | quand | où
@@ -174,7 +174,13 @@ def _foreign(positional: list[str], named: dict[str, str]) -> str | None:
     return f"{shown} ({named['trans']})" if shown and named.get("trans") else shown
 
 
+def _foreign_quotation(positional: list[str], named: dict[str, str]) -> str | None:
+    """{{citation étrangère|en|good night}}, {{citation étrangère|langue=en|good night|trad=bonne nuit}}."""
+    return text(positional, named) if named.get("langue") else second(positional, named)
+
+
 _FUNCTIONS: dict[str, Rule] = {
+    "foreign quotation": _foreign_quotation,
     "ordinal": _ordinal,
     "ordinal bc": _counted("", "av. J.-C."),
     "century": _counted("siècle"),

@@ -1,5 +1,6 @@
 """Templates of the German, Dutch, Swedish and Danish Wikipedias."""
 
+from data.sources.wikipedia.templates.coordinates import german
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 from data.sources.wikipedia.templates.separators import number_and_units
@@ -45,6 +46,8 @@ hoch → @raised
 tief → @lowered
 audio → {2}
 0 →
+sortkeyname → {1-2: }
+coordinate → @german coordinates
 chf → CHF {1}
 euro → {1} Euro
 japanisch → @nihongo
@@ -54,7 +57,7 @@ siehe auch | hauptartikel | begriffsklärungshinweis | begriffsklärung | dieser
 | bibisbn | bibdoi | bibpmid | bibissn | bibjfm | bibzbl | bibarxiv | bibhandle
 | commons | sfn | literatur | internetquelle | belege | belege fehlen | belege * | überarbeiten | lückenhaft
 | anker | fn | fnzelle | fnbox | fntext
-| normdaten | coordinate | absatz | navigationsleiste * | infobox * | bild | panorama | hinweisbaustein
+| normdaten | absatz | navigationsleiste * | infobox * | bild | panorama | hinweisbaustein
 | wikisource | dnb | dnb-portal | imdb | veraltet | exzellent | lesenswert | internetquelle *
 | webarchiv | toter link | aktualisieren | quelle | wann | wer | bausteindesign* | verweis | pnd | tabellen*
 | positionskarte* | personendaten | falschschreibung | hinweis-*
@@ -107,6 +110,7 @@ def _provision(sign: str) -> Rule:
 
 
 _FUNCTIONS: dict[str, Rule] = {"paragraph": _provision("§"), "article": _provision("Art.")}
+_FUNCTIONS["german coordinates"] = german
 _FUNCTIONS["units"] = number_and_units("de")  # used in the German table only
 _PAIRS = zip(LANGUAGES.split()[::2], LANGUAGES.split()[1::2])
 GERMAN += "".join(
