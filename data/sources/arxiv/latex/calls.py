@@ -23,6 +23,7 @@ from data.sources.arxiv.latex.syntax import (
     Arguments,
     append,
     append_value,
+    as_argument,
     blanks_end,
 )
 
@@ -268,13 +269,17 @@ class Calls:
         body, arguments, position = found
         if traits.keeps and any("\\" in argument for argument in arguments):
             return None
+        given = arguments
         arguments = [
-            self._inner(argument, active, depth + 1) if "\\" in argument else argument
-            for argument in arguments
+            self._inner(argument, active, depth + 1) if "\\" in argument else argument for argument in given
         ]
         out: list[str] = []
         for piece in body:
-            append(out, piece if isinstance(piece, str) else arguments[piece - 1])
+            if isinstance(piece, str):
+                append(out, piece)
+            else:
+                is_name = given[piece - 1][:1] == "\\" and WORD.fullmatch(given[piece - 1]) is not None
+                append(out, as_argument(out, arguments[piece - 1]) if is_name else arguments[piece - 1])
         value = "".join(out)
         if traits.asks:
             value = answered(value, self.read)

@@ -15,9 +15,8 @@ WORD = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 _BLANKS = re.compile(r"[ \t]*\n?[ \t]*")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _FLAT = r"(?:[^{}\\]++|\\.)*+"
-_SHALLOW_GROUP = re.compile(  # most groups: at most two more levels inside
-    rf"\{{{_FLAT}(?:\{{{_FLAT}(?:\{{{_FLAT}\}}{_FLAT})*+\}}{_FLAT})*+\}}", re.DOTALL
-)
+_GROUP = rf"\{{{_FLAT}(?:\{{{_FLAT}(?:\{{{_FLAT}\}}{_FLAT})*+\}}{_FLAT})*+\}}"
+_SHALLOW_GROUP = re.compile(_GROUP, re.DOTALL)  # most groups: at most two more levels inside
 _BRACKETS = re.compile(r"\\.|[{}\]]", re.DOTALL)
 _SIMPLE_GROUP = re.compile(r"[ \t]*+\n?+[ \t]*+\{([^{}\\]*)\}")
 _BRACE = re.compile(r"[{}]")
@@ -25,6 +24,28 @@ _LANGUAGE = re.compile(r"\s*+\{[^{}\n]{0,60}\}")
 BRACED = re.compile(r"\s*\{([^{}]*)\}")
 OPTION = re.compile(r"\s*+\[[^\]]{0,1000}\]")
 GAP = r"(?:\s|%[^\n]*+(?:\n|\Z))*+"  # what may be between a command and its argument, with comments
+
+# Commands of LaTeX and its usual packages whose last argument is missing at a text's end.
+_ACCENTS = (
+    "acute bar breve check dot ddot dddot ddddot grave hat mathring tilde vec widehat widetilde overbrace"
+    " overline underbrace underline (?:over|under)(?:left|right|leftright)arrow x(?:left|right)arrow sqrt"
+    " phantom boxed cancel"
+)
+_FONTS = (
+    "emph text(?:bf|it|md|normal|rm|sc|sf|sl|tt|up)? mbox boldsymbol bm pmb operatorname\\*?"
+    " math(?:bb|bf|cal|ds|frak|it|normal|rm|scr|sf|tt)"
+)
+_OTHERS = "cite[a-z]* eqref ref label footnote caption"
+_OF_TWO = "[cdt]?frac [dt]?binom overset underset stackrel sfrac nicefrac"
+_NEXT = rf"(?:{_GROUP}|\\(?:[A-Za-z]++\s*+|.)|[^\\{{}}\s])"
+_OF_ONE = f"{_ACCENTS} {_FONTS} {_OTHERS}"
+_TAKES = re.compile(
+    rf"(?<!\\)(?:\\\\)*+\\(?:(?:{'|'.join(_OF_ONE.split())})\s*+(?:\[[^][]{{0,100}}\]\s*+)?"
+    rf"|(?:{'|'.join(_OF_TWO.split())})\s*+(?:{_NEXT}\s*+)?)\Z",
+    re.DOTALL,
+)
+_TAKING_LENGTH = 200  # characters before an argument that are looked at
+_ONE_TOKEN = re.compile(rf"\\\0?(?:[A-Za-z@]++|.)\s*|{_GROUP} ?", re.DOTALL)
 
 # Given a name, returns a flag's True or False, or the string of a macro, number or counter (`c@NAME`). Given
 # a name with its backslash, returns whether it is defined. None means unknown.
@@ -182,7 +203,21 @@ def append_value(out: list[str], before: str, value: str) -> None:
     append(out, before)
     if value.startswith("[") and out and out[-1].rstrip().endswith(("\\\\", "\\\\*", "\\item")):
         out.append("{}")
-    append(out, value)
+    append(out, as_argument(out, value))
+
+
+def as_argument(out: list[str], value: str) -> str:
+    r"""A macro's value, in braces if it is all of an argument: \hat\bx is \hat{\mathbf{x}}."""
+    if len(value) == 1 or _ONE_TOKEN.fullmatch(value):
+        return value
+    before, place = "", len(out)
+    while len(before) < _TAKING_LENGTH and place:
+        place -= 1
+        before = out[place] + before
+    if not _TAKES.search(before[-_TAKING_LENGTH:]):
+        return value
+    argument = value.rstrip(" ")
+    return f"{{{argument}}}{value[len(argument) :]}"
 
 
 def inline_end(text: str, position: int, has_language: bool = False) -> int:

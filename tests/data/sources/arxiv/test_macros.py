@@ -11,6 +11,35 @@ def expanded(text: str) -> str:
 
 
 @pytest.mark.parametrize(
+    ("source", "left"),
+    [
+        ("\\hat\\bx", "\\hat{\\mathbf{x}}"),
+        ("a\\\\\\tilde \\bx", "a\\\\\\tilde {\\mathbf{x}}"),
+        ("\\frac\\bx\\bx", "\\frac{\\mathbf{x}}{\\mathbf{x}}"),
+        ("\\tfrac{a\\bx}\\bx\\bx", "\\tfrac{a\\mathbf{x}}{\\mathbf{x}}\\mathbf{x}"),
+        ("\\frac12\\bx", "\\frac12\\mathbf{x}"),
+        ("\\sqrt[3]\\bx", "\\sqrt[3]{\\mathbf{x}}"),
+        ("\\textbf\\na. \\cite[a]\\na", "\\textbf{NA}. \\cite[a]{NA}"),
+        ("\\emph\\na\\ \\emph{\\na}", "\\emph{NA}\\ \\emph{NA}"),
+        ("\\hx\\on\\bx\\on x", "\\hat{\\mathbf{x}}\\bar{\\mathbf{x}}\\bar x"),
+        ("\\bar\\vv{x}", "\\bar{\\mathbf{x}}"),
+        # What TeX expands before it looks for a group, and values that are one token.
+        ("\\hat\\al_\\bx^\\bx\\hatted\\bx", "\\hat\\alpha_\\mathbf{x}^\\mathbf{x}\\hatted\\mathbf{x}"),
+        ("\\bar\\one\\bar\\grouped", "\\bar1\\bar{x+y}"),
+        ("\\emph\\none{x}", "\\emph{}{x}"),
+    ],
+)
+def test_a_value_that_is_an_argument_without_braces_is_all_of_it(source, left):
+    """TeX takes one token, the macro, as the argument."""
+    definitions = "\\newcommand{\\bx}{\\mathbf{x}}\\def\\na{NA}\\newcommand{\\hx}{\\hat\\bx}"
+    definitions += (
+        "\\def\\al{\\alpha}\\def\\one{1}"
+        "\\newcommand{\\on}[1]{\\bar#1}\\newcommand{\\vv}[1]{\\mathbf{#1}}\\def\\grouped{{x+y}}\\def\\none{}"
+    )
+    assert body(f"{definitions}\\section{{A}}\n{source}") == f"\\section{{A}}\n{left}\n"
+
+
+@pytest.mark.parametrize(
     ("text", "left"),
     [
         ("\\newcommand{\\R}{\\mathbb{R}}\n$x\\in\\R^n$", "$x\\in\\mathbb{R}^n$"),
