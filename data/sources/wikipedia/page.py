@@ -362,7 +362,9 @@ class Page:
 def _begins_line(text: str, place: int) -> bool:
     """Whether only indentation and list marks come before this place on its line."""
     line = text.rfind("\n", max(0, place - 40), place) + 1
-    return (line > 0 or place < 40) and not text[line:place].strip(" \t:;*#")
+    before = text[line:place]
+    before = before.rpartition("include>")[2] if "include>" in before else before  # <noinclude>{|
+    return (line > 0 or place < 40) and not before.strip(" \t:;*#")
 
 
 def _decoded(title: str) -> str:

@@ -23,7 +23,7 @@ _CODES = {
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _SCALES = {"k": " thousand", "l": " lakh", "c": " crore", "m": " million", "b": " billion", "t": " trillion"}
 _SCALES |= {"lc": " lakh crore"}
-_SIGNS = "$€£¥₽₴₹₩₪₺฿₫₱"
+_SIGNS = "$€£¥₽₴₹₩₪₺฿₫₱₨₦₡₲₵₸₼₾"
 _UNIT = re.compile(
     r"(?:ft|mi|yd|lb|oz|mph|hp|[kcmdh]?m|[km]?g|[mhc]?l|t|ha|k?w|k?cal|km/h|m/s|[ксд]?м|мм|к?г|т|га|л|км/[чгh]|м/с|дка|msnm|mslm|mnpm|mnm)[23²³]?|%|‰|°[cf]?|ºc"
     r"|[лк]\. ?с\."  # horsepower
@@ -88,7 +88,7 @@ def quantity(positional: list[str]) -> str | None:
         return None
     unit = positional[1].replace(SUP, "").replace(SUP_END, "")  # km<sup>2</sup>
     is_noun = len(positional) == 2 and len(unit) > 2 and unit.islower() and _COUNTED.fullmatch(unit)
-    is_money = unit in _CODES or unit in _SIGNS or unit.lower() in _MONEY
+    is_money = unit in _CODES or unit in _SIGNS or unit.lower() in _MONEY or bool(_DOLLARS.fullmatch(unit))
     is_known = is_money or _UNIT.fullmatch(unit.lower()) or _is_si(unit)
     return f"{positional[0]} {_unit(unit)}" if is_noun or is_known else None
 

@@ -78,7 +78,7 @@ def _quantity(figures: str, unit: str) -> str:
         figures, unit = f"{figures}×10^{power[1]}", unit[power.end() :]
     parts = unit.removeprefix("PD").split("/")  # PD/km2: people per square kilometer
     unit = _TONS.get(unit) or "/".join(map(_unit, parts))
-    figures = re.sub(r"(\d)\+(\d+)/+(\d)", r"\1 \2/\3", figures)
+    figures = re.sub(r"(\d)\+(\d+)/+(\d)", r"\1 \2/\3", figures).replace("//", "/")
     return f"{figures}{unit}" if unit[:1] == "/" else f"{figures} {unit}".strip()
 
 
@@ -127,11 +127,12 @@ def value(positional: list[str], named: dict[str, str]) -> str:
         figures = named.get("p", "") + figures + named.get("s", "")
     if named.get("fmt") == "commas" and figures.isdecimal() and len(figures) < 20:
         figures = f"{int(figures):,}"
-    power = f"×10^{named['e']}" if named.get("e") else ""
+    power = f"{'×' * bool(figures)}10^{named['e']}" if named.get("e") else ""
     unit = named.get("u") or named.get("ul") or named.get("unit") or ""
-    unit = _UNITS.get(unit) or with_powers(unit)
+    unit = with_powers(unit) if unit in ("C", "F") else _UNITS.get(unit) or with_powers(unit)
     per = with_powers(named.get("up") or named.get("upl") or "")
-    return " ".join(filter(None, [figures + power, unit + (f"/{per}" if per else "")]))
+    per = f"/{per}" if per else ""
+    return " ".join(filter(None, [figures + power + per * (not unit), unit + per * bool(unit)]))
 
 
 def with_powers(unit: str) -> str:

@@ -43,7 +43,7 @@ _QUOTATION = re.compile(
     r"|dikt\b|digt\b|pjesma|песма|pesem|poezie)"
 )
 _NAMESPACE = re.compile(
-    r"(?<!\s)\s*+(?:template|vorlage|modèle|plantilla|plantilla|predefinição|format|sjabloon|mall|skabelon|szablon|šablona"
+    r"\A\s*+(?:template|vorlage|modèle|plantilla|plantilla|predefinição|format|sjabloon|mall|skabelon|szablon|šablona"
     r"|predložak|predloga|sablon|шаблон|msg)\s*+:\s*+",
     re.IGNORECASE,
 )

@@ -42,7 +42,9 @@ _NUMBERED = re.compile(
 _SCRIPTURE = re.compile(r"b[ií]b|bij|vers|біб|биб|pís|pism|sveto|svpj", re.IGNORECASE)
 _CHAPTER = re.compile(r"\d{1,3}\|\d{1,3}[a-f]?(?:[-–,.]\d{1,3}[a-f]?){0,9}")
 _ROUTE = re.compile(r"[A-ZА-ЯČŠŽ]{1,3}\|\d{1,4}[a-z]?")  # the class of a road or a train, and its number
-_NAME = re.compile(r"(?=[^\W\d_])(?=.{0,20}[a-zà-ÿа-я]).{4,80}")  # the first of three arguments, but no code
+_NAME = re.compile(
+    r"(?=[^\W\d_])(?=.{0,20}[^\W\d_A-Z]{3}).{4,80}"
+)  # the first of three arguments, but no code
 _ABBREVIATION = re.compile(r"(?:[^\W\d_]{1,5}(?:-[^\W\d_]{1,5})?\.[ -]?){1,4}")  # {{etc.}}
 _SIGNS = ("§", "†", "‡", "′", "″", "√", "∞")
 # {{infin}}, {{rarr}}: characters by their names in HTML, which mean nothing else

@@ -115,6 +115,10 @@ CASES = [
     ("en", "A bridge ([http://a.b], [http://c.d] or [http://e.f]) from [http://a.b], as here [http://a.b].",
      "A bridge from, as here."),
     ("en", "# one\n# two\n\n# one again", "1. one\n2. two\n\n1. one again"),
+    # tables after a tag for transclusion; what is known of an article's namespace
+    ("en", "One\n<onlyinclude>{|\n| a\n|}</onlyinclude>\nTwo", "One\n\nTwo"),
+    ("en", "In {{#if:{{NAMESPACE}}|a page|an article}} of {{SITENAME}} on {{#dateformat:2 May 1950}}.",
+     "In an article of Wikipedia on 2 May 1950."),
 ]  # fmt: skip
 
 

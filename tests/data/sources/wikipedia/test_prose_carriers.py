@@ -177,6 +177,14 @@ CASES = [
         "Comme Jn 3:16 et le vieux pont ici.",
     ),
     ("ru", "В {{гг.|1950|1951}} там.", "В гг. 1950–1951 там."),
+    # powers without a figure, coulombs, fractions with two strokes, amounts in a currency's sign
+    (
+        "en",
+        "Of {{val|e=9|u=m}}, {{val|2|u=C}}, {{val|5|up=s}}, {{convert|1//2|in}}.",
+        "Of 10^9 m, 2 C, 5/s, 1/2 in.",
+    ),
+    ("fr", "Le pont coûte {{monnaie|5|US$}} là.", "Le pont coûte 5 US$ là."),
+    ("en", "It is {{£.s.d.|5|10|6}} or {{Rs|5}} on {{ST|Bridge}}.", "It is £5 10s 6d or Rs. 5 on ST Bridge."),
 ]
 
 

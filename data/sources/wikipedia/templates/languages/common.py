@@ -97,6 +97,14 @@ pprime → {1}″
 shy → @joined
 wbr | zwj | zwnj | 0 | spc | phantom | indent →
 
+# What MediaWiki knows of an article: its namespace has no name.
+namespace | namespacee | subjectspace | articlespace | namensraum | espacenommage | nombredeespacio
+| naamruimte | nazwaprzestrzeni | domínio | пространство имён | namnrymd | jmennýprostor | névtér neve
+| простір назв →
+namespacenumber → 0
+sitename | projektname | nomsite | nombredelsitio | sitenaam | projekt | nomedosite | название сайта
+| sajtnamn | názevserveru | wikineve | назва сайту → Wikipedia
+
 # Mathematics and chemistry.
 tmath | mathsf → @formula
 frac | fract | fraction | sfrac | bruch | xfrac | fraction2 | zlomek | tört | brøk | bråk | breuk | ułamek

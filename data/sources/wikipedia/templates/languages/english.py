@@ -13,7 +13,7 @@ from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship
 SHIPS = """
 HMS USS SS MV RMS HMCS HMAS HMNZS HMSAS HMIS INS USCGC USNS USAT USRC USAV SMS SM MS MT MY RV PS TS TSS GTS
 HMT HMY HMHS HMPNGS SMU ORP HNLMS HDMS HNoMS HSwMS KNM ARA ARM BAP BRP CCGS CSS FGS FV FNS JDS JS LÉ NMS NRP
-PNS RFA RSS SAS TCG TRSS VMF EML HS IRIS KD KRI ROKS ROCS SLNS USC&GS HMM HMLNS RFS SV MTS MSV AHTS DSV
+ST BNS PNS RFA RSS SAS TCG TRSS VMF EML HS IRIS KD KRI ROKS ROCS SLNS USC&GS HMM HMLNS RFS SV MTS MSV AHTS DSV
 """
 
 # {{Carbon}}: the element's symbol.
@@ -67,7 +67,8 @@ height | weight | ht → @height
 convert | cvt | conv | cnv → @convert
 e | esp | x10^ → [×10^{1}]
 10^ → 10^{1}
-£sd → [£{l}][ {s}s][ {d}d]
+£sd | £.s.d. | pounds, shillings, and pence → [£{l,1}][ {s,2}s][ {d,3}d]
+rs | rs. → Rs. {1}
 sup2 → ²
 frac2 → @fraction
 closed-closed → @closed interval
@@ -129,7 +130,7 @@ cny | rmb | cn¥ | renminbi → CN¥{1}
 krw | ₩ | south korean won → ₩{1}
 rub | ruble → ₽{1}
 php | ₱ → ₱{1}
-ils | ₪ → ₪{1}
+ils | nis | ₪ → ₪{1}
 try → ₺{1}
 uah → ₴{1}
 ngn | ₦ → ₦{1}
