@@ -172,7 +172,7 @@ def without_words(surroundings: list[ElementNode]) -> list[ElementNode]:
     """The same without words of sentences and code, which lose the names that make them look like boxes."""
     boxes = []
     for element in surroundings:
-        if element.tag in _INLINE and _is_word(element):
+        if element.tag in _INLINE and is_word(element):
             for name in ("class", "id"):
                 if element.has_attribute(name):
                     element.remove_attribute(name)
@@ -181,7 +181,7 @@ def without_words(surroundings: list[ElementNode]) -> list[ElementNode]:
     return boxes
 
 
-def _is_word(element: ElementNode) -> bool:
+def is_word(element: ElementNode) -> bool:
     """Whether an inline element is a part of code, the smaller part of a sentence, or a program's menu."""
     around = element.parent_element
     while around is not None and around.tag in _INLINE:

@@ -113,11 +113,12 @@ def remove_page_ends(body: ElementNode) -> None:
 
 
 def _remove_named(body: ElementNode, names: set[str]) -> None:
-    small, surroundings, widgets, gutters, words = (
+    unseen, small, surroundings, widgets, gutters, words = (
         _elements(body, [name for name in names if kind_of(name) == kind])
-        for kind in ("small", "surroundings", "widget", "gutter", "word")
+        for kind in ("unseen", "small", "surroundings", "widget", "gutter", "word")
     )
     without_words(words)
+    small = [*unseen, *without_words(small)]
     size = len(text_of(body)) if surroundings or widgets else 0
     widgets = _outermost(widgets)
     in_widgets = sum(len(text_of(element)) for element in widgets)

@@ -26,6 +26,17 @@ def span(tree: HTMLTree, text: str) -> ElementNode:
     return element
 
 
+def rename(tree: HTMLTree, element: ElementNode, tag: str, attributes: Sequence[str] = ()) -> None:
+    """Replace an element by another one with the same content, and with these of its attributes."""
+    renamed = cast(ElementNode, tree.create_element(tag))
+    for name in attributes:
+        if value := element.getattr(name):
+            renamed.set_attribute(name, value)
+    element.replace_with(renamed)
+    while (child := element.first_child) is not None:
+        renamed.append_child(child)
+
+
 def n_unlinked(element: ElementNode) -> int:
     """How many characters are outside links, options and scripts."""
     size = _n_characters(element)

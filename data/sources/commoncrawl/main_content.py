@@ -7,10 +7,8 @@ weaknesses by changing the parsed page before the extraction:
   deepest element that holds more than half of the page's paragraph text. Everything after it is hidden, and
   so is whatever precedes it if that is mostly links. Boxes inside it are recognized by their conventional
   names (Mozilla's Readability; boxes.py has those that are never text).
-- Lists near the body and lists with links are lost, as if each were a menu. Those near the body or after a
-  paragraph that are not mostly links are moved deeper, with hidden text that makes their links a small part.
-- Numbered lists that start at a number other than 1 would be numbered from 1.
-- A sign between tags (`1990</b>–<b>2000`, `</a>,&nbsp;<a>`) and a date in a sentence are lost.
+- Its rules lose text wherever it is: figures, accordions, lists near the body, words of a sentence (kept.py).
+- A sign between tags (`1990</b>–<b>2000`, `</a>,&nbsp;<a>`) is lost.
 - Sometimes nearly the entire article is lost. If less than half of the paragraph text is extracted, the rules
   are relaxed step by step, until the article's text is taken without any rule. So is the largest text without
   paragraphs, only <br>, if less than half as much is extracted.
@@ -20,7 +18,6 @@ The only threshold is one half. Every element is visited a constant number of ti
 
 import re
 from html import unescape
-from typing import cast
 
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree, NodeType
@@ -35,34 +32,25 @@ from data.sources.commoncrawl.boxes import (
     remove_page_ends,
     remove_skip_links,
 )
-from data.sources.commoncrawl.elements import select, sizes, span, text_of
-from data.sources.commoncrawl.formulas import replace_formulas, replace_pictures
+from data.sources.commoncrawl.elements import select, text_of
+from data.sources.commoncrawl.formulas import mark_indices, mark_powers, replace_formulas, replace_pictures
+from data.sources.commoncrawl.kept import keep_text
 from data.sources.commoncrawl.scan import (
     FORMULA,
     LISTING,
-    LISTS,
     LONE_SIGN,
     LOWERED,
     NAMED_ANCHOR,
     NAMED_HEADING,
-    NUMBERED,
     PAGE_END,
     PICTURES,
     RAISED,
-    TIME,
     Facts,
     scan,
 )
 from data.sources.commoncrawl.shown import write_as_shown
-from data.sources.commoncrawl.superscripts import mark_indices, mark_powers
 
-_NEAR_LISTS = "body > ul, body > * > ul, body > * > * > ul"  # dropped as the site's navigation
-_LISTS = f"{_NEAR_LISTS}, p + ul, p + ul ul"  # a list after a paragraph belongs to it
-_LIST_DEPTH = 3
 _MOST_READ = 8  # times the page's length: what is read of elements that may be in one another
-_LINKED = 5  # resiliparse drops lists with more than a fifth of their text in links, at any depth
-_NUMBERED_LISTS = "ol[start]"
-_MOST_ITEMS = 1000  # most items added to a page's lists
 _MAY_NAME_HEADINGS = re.compile(r"<[hH][1-6]\s[^>]{0,1000}?\b[iI][dD]\s*=")  # cheaper to look for
 _NAMED_HEADINGS = "h1[id], h2[id], h3[id], h4[id], h5[id], h6[id]"  # the ids are the headings' own words
 # An anchor is no link, and often never closed (<a id="x"/>): it is closed at once, before its text.
@@ -72,17 +60,16 @@ _ANCHOR = re.compile(
 _COMMENTS = ", ".join(
     f'[{name}*="{word}" i]' for name in ("class", "id") for word in ("comment", "repl", "meta")
 )
-_DATE_SHARE = 3  # a paragraph this many times as long as its date is a sentence, not a byline
 _BULLETS = frozenset("•‣▪▸►●■◆○▶◦∙")
 _DROPPED = 3  # bytes of a text that resiliparse takes for a bullet
 _JOINER = "\u2060"  # invisible, and removed afterwards, as is the next
 _SOFT_HYPHEN = "\u00ad"
-_DATES = "p time, li time, dd time, blockquote time"
-_REWRITTEN = f'math, script[type^="math/tex"], sup, sub, {_DATES}'
-_REWRITING = FORMULA | TIME | RAISED | LOWERED
+_REWRITTEN = 'math, script[type^="math/tex"], sup, sub'
+_REWRITING = FORMULA | RAISED | LOWERED
 _OUTSIDE = "outside"  # the value of `hidden` for what surrounds an article
 _UNSEEN = f'[hidden]:not([hidden="{_OUTSIDE}"]), noscript, template, nav, footer, aside'
 _PARAGRAPHS = ("p", "pre")
+_NOTES = '[role="alert"]'  # Bootstrap's notes
 _NEVER = "[hidden], script, style, noscript, template, button, iframe, body * nav, body * form"
 
 
@@ -129,10 +116,7 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
         remove_skip_links(body)
     if facts.features & PAGE_END:
         remove_page_ends(body)
-    if facts.features & LISTS:
-        _keep_lists(tree, body, _MOST_READ * len(html))
-    if facts.features & NUMBERED:
-        _number_lists(tree, body)
+    keep_text(tree, body, facts, _MOST_READ * len(html))
     if facts.features & NAMED_HEADING and _MAY_NAME_HEADINGS.search(html):
         for heading in select(body, _NAMED_HEADINGS):
             heading.remove_attribute("id")
@@ -187,31 +171,14 @@ def _n_own(element: ElementNode) -> int:
 
 
 def _rewrite(tree: HTMLTree, body: ElementNode) -> None:
-    """Write formulas, dates, powers and indices as text that resiliparse keeps."""
+    """Write formulas, powers and indices as text that resiliparse keeps."""
     tags = {element.tag for element in select(body, _REWRITTEN)}
     if "math" in tags or "script" in tags:
         replace_formulas(tree, body)
-    if "time" in tags:
-        _keep_dates(tree, body)
     if "sup" in tags:
         mark_powers(body)
     if "sub" in tags:
         mark_indices(body)
-
-
-def _keep_dates(tree: HTMLTree, body: ElementNode) -> None:
-    """Keep the dates in sentences, which resiliparse drops as if they were bylines."""
-    for element in select(body, _DATES):
-        parent, date = element.parent_element, text_of(element)
-        if parent is not None and date and _is_sentence(text_of(parent), date):
-            element.replace_with(span(tree, date))
-
-
-def _is_sentence(text: str, date: str) -> bool:
-    """Whether a text with a date is a sentence, not a byline."""
-    before, _, after = text.partition(date)
-    is_closed = after.rstrip().endswith((".", "!", "?")) and any(map(str.isalpha, before))
-    return is_closed or len(text) > _DATE_SHARE * len(date)
 
 
 def _extract_article(tree: HTMLTree, body: ElementNode, article: Article) -> str:
@@ -219,6 +186,8 @@ def _extract_article(tree: HTMLTree, body: ElementNode, article: Article) -> str
     element, surroundings = article.locate()
     for outside in surroundings:
         outside.set_attribute("hidden", _OUTSIDE)
+    for note in select(element, _NOTES):  # dropped as if it told of the site, as outside the article
+        note.remove_attribute("role")
     text = _plain(tree, comments=False)
     if 2 * len(text) >= article.n_characters:
         return text
@@ -245,46 +214,3 @@ def _without_comments(tree: HTMLTree, everything: str) -> str:
 def _plain(tree: HTMLTree, *, comments: bool) -> str:
     """The text that resiliparse's rules give, with or without comments and notes such as dates."""
     return extract_plain_text(tree, main_content=True, alt_texts=False, comments=comments, post_meta=comments)
-
-
-def _keep_lists(tree: HTMLTree, body: ElementNode, left: int) -> None:
-    """Keep lists that are not mostly links, which resiliparse drops as menus or as the site's navigation.
-
-    Lists in lists are read again, `left` characters in all.
-    """
-    near = set(select(body, _NEAR_LISTS))
-    for element in select(body, _LISTS):
-        size, n_linked = sizes(element)
-        left -= size
-        if left < 0:
-            break
-        if 2 * n_linked > size:
-            continue
-        if size < _LINKED * n_linked:
-            padding = span(tree, "x" * (_LINKED * n_linked - size))
-            padding.set_attribute("hidden", "")
-            element.append_child(padding)
-        if element in near:
-            _deepen(tree, element)
-
-
-def _deepen(tree: HTMLTree, element: ElementNode) -> None:
-    # <dl>, because a list is never taken for the article (article.py).
-    levels = [cast(ElementNode, tree.create_element("dl")) for _ in range(_LIST_DEPTH)]
-    element.replace_with(levels[0])
-    for outer, inner in zip(levels, [*levels[1:], element]):
-        outer.append_child(inner)
-
-
-def _number_lists(tree: HTMLTree, body: ElementNode) -> None:
-    """Begin lists that start later with empty items, which resiliparse counts but does not show."""
-    left = _MOST_ITEMS
-    for element in select(body, _NUMBERED_LISTS):
-        start, first = element.getattr("start") or "", element.first_element_child
-        if not (start.isascii() and start.isdecimal()) or first is None:
-            continue
-        n_items = min(int(start[:9]) - 1, left)
-        if n_items + 1 == int(start[:9]):
-            for _ in range(n_items):
-                element.insert_before(cast(ElementNode, tree.create_element("li")), first)
-            left -= n_items

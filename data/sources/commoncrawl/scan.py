@@ -11,7 +11,7 @@ from typing import NamedTuple
 try:
     import data.sources.commoncrawl.native as native
 
-    if getattr(native, "VERSION", 1) != 9:
+    if getattr(native, "VERSION", 1) != 10:
         raise ImportError("compiled from older sources; `make install` compiles it again")
 except ImportError:  # not compiled: there was no C compiler when Relama was installed
     native = None
@@ -32,7 +32,11 @@ except ImportError:  # not compiled: there was no C compiler when Relama was ins
     LATE_TITLE,
     STYLED,
     LISTING,
-) = (1 << bit for bit in range(15))
+    FIGURE,
+    CONTROL,
+    RELATED,
+    LABELED,
+) = (1 << bit for bit in range(19))
 UNKNOWN = 1 << 62
 PAGE_ENDS = ("footer", "aside", "nav")
 # resiliparse drops a text of three bytes that does not end in ASCII, like a bullet: 1990</b>–<b>2000,
@@ -64,8 +68,10 @@ _BOXES = {
         "message-cell--user", "message-signature", "message-footer", "postleft", "postfootleft",
         "postsignature", "signature", "post_author", "moderatorbar", "keyinfo", "postdetails",
         "ipscomment_author",
-        "crawler-post-(?:meta|infos)", "mw-editsection", "sr-only", "visually-?hidden",
-        "screen-reader(?:-text)?", "assistive-text",
+        "crawler-post-(?:meta|infos)",
+    ),
+    "unseen": (
+        "mw-editsection", "sr-only", "visually-?hidden", "screen-reader(?:-text)?", "assistive-text",
     ),
     "surroundings": (
         "footer-?widgets?(?:-area)?", "sidebar-?widgets?(?:-area)?",
@@ -73,8 +79,12 @@ _BOXES = {
         r"newsletter(?:-\w+)*",
     ),
     "widget": ("widget", "widgets?-area", r"widget[_-]\w[\w-]*"),
-    # Words that resiliparse takes for links to share a page wherever they are.
-    "word": (r"email[\w-]*",),
+    # What resiliparse drops wherever it is, even words of a sentence.
+    "word": (
+        r"email[\w-]*", "likes?", "follow", "facebook", "twitter", "subscribe", "feedback", "log[-_]?in",
+        "sign[-_]?(?:in|up)", "account", "next", "prev(?:ious)?", "permalink", "logo", "sponsor(?:ed)?",
+        "donate", "promoted", "paid", "banner", "advert(?:isement)?", "entry-date", "published",
+    ),
     # Line numbers of code: Pygments, SyntaxHighlighter, Rouge, Crayon, WP-Syntax, highlight.js, GitHub.
     "gutter": (
         "gutter", "linenos?", "linenodiv", "line-?numbers?", "line_numbers?", "rouge-gutter", "crayon-nums",
@@ -90,7 +100,9 @@ PICTURES = frozenset(
     }
 )  # fmt: skip
 EMOJI = frozenset({"emoji", "wp-smiley"})  # classes of their pictures (Twemoji, WordPress)
-_ALL = (*PICTURES, *EMOJI, *(name for names in _BOXES.values() for name in names))
+COLLAPSED = frozenset({"collapsed"})  # class of what opens a text, or of the text (Bootstrap)
+LEVELS = frozenset(f"level{level}" for level in range(1, 7))  # classes of sections (Pandoc)
+_ALL = (*PICTURES, *EMOJI, *COLLAPSED, *LEVELS, *(name for names in _BOXES.values() for name in names))
 BEGINNINGS = "".join(sorted({name[:2] for name in _ALL}))  # two letters of each
 _PAIRS = {BEGINNINGS[at : at + 2] for at in range(0, len(BEGINNINGS), 2)}
 
@@ -117,7 +129,7 @@ def _scan(html: str) -> Facts:
     words = {*" ".join([value.strip("\"'") for value in values]).split()}
     names = [word for word in words if word[:2].lower() in _PAIRS or not word[:2].isascii()]
     features = FORMULA | TIME | RAISED | LOWERED | NAMED_HEADING | SHOWN | ANCHOR | LISTS | NAMED_ANCHOR
-    features |= STYLED | LISTING
+    features |= STYLED | LISTING | FIGURE | CONTROL | RELATED | LABELED
     title, end = _TITLE.search(html), _HEAD_END.search(html)
     if title and end and end.start() < title.start():
         features |= LATE_TITLE

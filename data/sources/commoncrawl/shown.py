@@ -4,6 +4,7 @@ In: the parsed page. Out: the page with the text that a reader sees. <q> stands 
 over a word (<ruby> without <rp>) would run into the word; a picture of an emoji has the emoji as its
 alternative text; a heading's link to itself is only a sign beside it; keys are told apart, and what the page
 shows on a line of its own is. A title is no text wherever it stands, and what `!important` hides is hidden.
+Lists have the numbers or letters that they are shown with.
 """
 
 import re
@@ -13,8 +14,18 @@ from typing import cast
 from resiliparse.parse.html import HTMLTree
 from resiliparse.parse.html.node import ElementNode, Node
 
-from data.sources.commoncrawl.elements import select, span, text_of
-from data.sources.commoncrawl.scan import ANCHOR, EMOJI, LATE_TITLE, LISTING, SHOWN, STYLED, Facts
+from data.sources.commoncrawl.elements import rename, select, span, text_of
+from data.sources.commoncrawl.scan import (
+    ANCHOR,
+    EMOJI,
+    LABELED,
+    LATE_TITLE,
+    LISTING,
+    NUMBERED,
+    SHOWN,
+    STYLED,
+    Facts,
+)
 
 _ANCHORS = ("#", "¶", "§", "🔗")  # texts of headings' links to themselves
 _SELF_LINKS = ", ".join(f'h{level} a[href*="#"]' for level in range(1, 7))
@@ -35,6 +46,16 @@ _MAY_HIDE = re.compile(r"!\s?important[^<>{}]{0,1000}>")
 _HIDING = re.compile(
     r"(?:^|;)\s*+(?:display:\s*+none|visibility:\s*+hidden)\s*+!\s*+important", re.IGNORECASE
 )
+_NUMBERED_LISTS = "ol[start]"
+_MOST_ITEMS = 1000  # most items added to a page's lists
+# Lists that are not numbered 1, 2, 3 ..., or only may be: styles and types are looked at one by one.
+_LABELED_LISTS = 'ol[type], ol[reversed], ol[style*="list-style"]'
+_LABELED_ITEMS = "ol > li[value]"
+_LIST_STYLE = re.compile(r"list-style(?:-type)?\s*+:[^:;]*?\b(none|(?:lower|upper)-(?:alpha|latin|roman))\b")
+_STYLES = {"a": "lower-alpha", "A": "upper-alpha", "i": "lower-roman", "I": "upper-roman"}
+_ROMAN = ["m", "cm", "d", "cd", "c", "xc", "l", "xl", "x", "ix", "v", "iv", "i"]
+_VALUES = (1000, 900, 500, 400, 100, 90, 50, 40, 10, 9, 5, 4, 1)  # of _ROMAN's
+_NUMBER = re.compile(r"\s*[-+]?\d{1,9}\s*")
 _JOINER = "\u2060"  # main_content.py's, after a sign that stands alone
 _MARKS = "\"'“”„‟«»‹›‘’‚「『"
 
@@ -59,6 +80,10 @@ def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts, html: str) -
         _set_apart(tree, select(body, "kbd + kbd"), " ")  # keys, which pages draw as boxes
         _break_lines(tree, select(body, _LINES))
         _hide(select(body, "dialog:not([open]), canvas"))
+    if facts.features & LABELED:
+        _label_lists(tree, body)
+    if facts.features & NUMBERED:
+        _number_lists(tree, body)
     if facts.features & ANCHOR:
         for link in select(body, _SELF_LINKS):
             if text_of(link).strip() in _ANCHORS:
@@ -86,10 +111,7 @@ def _hide(elements: Iterable[ElementNode]) -> None:
 
 def _rename(tree: HTMLTree, body: ElementNode) -> None:
     for element in select(body, ", ".join(_RENAMED)):
-        renamed = cast(ElementNode, tree.create_element(_RENAMED[element.tag or ""]))
-        element.replace_with(renamed)
-        while (child := element.first_child) is not None:
-            renamed.append_child(child)
+        rename(tree, element, _RENAMED[element.tag or ""])
 
 
 def _forget_name(link: ElementNode) -> None:
@@ -146,3 +168,76 @@ def _break_lines(tree: HTMLTree, elements: Iterable[ElementNode]) -> None:
 
 def _is_shown(node: Node) -> bool:
     return bool((node.text_content or "").strip())
+
+
+def _label_lists(tree: HTMLTree, body: ElementNode) -> None:
+    """Write the labels of lists that are not numbered 1, 2, 3: a., iv., 3. 2. 1., or none."""
+    lists = [*select(body, _LABELED_LISTS), *(item.parent_element for item in select(body, _LABELED_ITEMS))]
+    for element in dict.fromkeys(each for each in lists if each is not None):
+        items = [item for item in element.children if item.tag == "li"]
+        style = _style(element)
+        is_reversed = element.has_attribute("reversed")
+        if style == "decimal" and not is_reversed and not any(item.has_attribute("value") for item in items):
+            continue
+        number = _number(element.getattr("start"), len(items) if is_reversed else 1)
+        for item in items:
+            number = _number(item.getattr("value"), number)
+            if style != "none":
+                first = _first_block(item)
+                mark = span(tree, f"{_label(number, style)}. ")
+                first.insert_before(mark, first.first_child) if first.first_child else first.append_child(
+                    mark
+                )
+            number += -1 if is_reversed else 1
+            rename(tree, item, "dd")
+        rename(tree, element, "dl")
+
+
+def _style(element: ElementNode) -> str:
+    if found := _LIST_STYLE.search(element.getattr("style") or ""):
+        return found[1].replace("latin", "alpha")
+    return _STYLES.get(element.getattr("type") or "", "decimal")
+
+
+def _number(value: str | None, default: int) -> int:
+    return int(value) if value is not None and _NUMBER.fullmatch(value) else default
+
+
+def _first_block(item: ElementNode) -> ElementNode:
+    """The element with an item's first text: the item, or the paragraph at its beginning."""
+    while True:
+        child = item.first_child
+        while child is not None and not _is_shown(child):
+            child = child.next_sibling
+        if not isinstance(child, ElementNode) or child.tag not in ("p", "div"):
+            return item
+        item = child
+
+
+def _label(number: int, style: str) -> str:
+    """A number as browsers write it in this style: decimal where the style has no sign for it."""
+    label = ""
+    if style.endswith("alpha"):
+        while number > 0:
+            number, letter = divmod(number - 1, 26)
+            label = chr(ord("a") + letter) + label
+    elif style.endswith("roman") and number < 4000:
+        left = number
+        for sign, value in zip(_ROMAN, _VALUES):
+            while left >= value:
+                label, left = label + sign, left - value
+    return (label.upper() if style.startswith("upper") else label) or str(number)
+
+
+def _number_lists(tree: HTMLTree, body: ElementNode) -> None:
+    """Begin lists that start later with empty items, which resiliparse counts but does not show."""
+    left = _MOST_ITEMS
+    for element in select(body, _NUMBERED_LISTS):
+        start, first = element.getattr("start") or "", element.first_element_child
+        if not (start.isascii() and start.isdecimal()) or first is None:
+            continue
+        n_items = min(int(start[:9]) - 1, left)
+        if n_items + 1 == int(start[:9]):
+            for _ in range(n_items):
+                element.insert_before(cast(ElementNode, tree.create_element("li")), first)
+            left -= n_items

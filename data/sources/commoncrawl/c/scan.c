@@ -9,7 +9,8 @@ data/sources/commoncrawl/scan.py find. */
 
 enum {
     FORMULA = 1, TIME = 2, RAISED = 4, LOWERED = 8, NAMED_HEADING = 16, FORUM = 32, SHOWN = 64, ANCHOR = 128,
-    LISTS = 256, PAGE_END = 512, NUMBERED = 1024, NAMED_ANCHOR = 2048, LATE_TITLE = 4096, STYLED = 8192, LISTING = 16384
+    LISTS = 256, PAGE_END = 512, NUMBERED = 1024, NAMED_ANCHOR = 2048, LATE_TITLE = 4096, STYLED = 8192, LISTING = 16384,
+    FIGURE = 1 << 15, CONTROL = 1 << 16, RELATED = 1 << 17, LABELED = 1 << 18
 };
 enum { N_FORMATTING = 12, MOST_ATTRIBUTES = 100 };
 static const char *const formatting[N_FORMATTING] = {
@@ -41,10 +42,10 @@ static int may_hold_tex(const byte *at, const byte *end) {
     return 0;
 }
 
-/* What the pattern of named headings finds after `<h1` and a space, within 1,000 characters. */
-static int may_have_id(const byte *at, const byte *end) {
+/* Whether a tag's first 1,000 characters have this word, as the pattern of named headings finds an id. */
+static int may_have(const byte *at, const byte *end, const char *word) {
     for (int n = 0; at < end && n <= 1000 && *at != '>'; at += width(*at), n++)
-        if (is_word(at, end, "id")) return 1;
+        if (is_word(at, end, word)) return 1;
     return 0;
 }
 
@@ -61,15 +62,26 @@ static int is_named_anchor(const byte *at, const byte *end) {
     return is_word(at, end, "name=") || is_word(at, end, "id=");
 }
 
+/* Whether a tag's name is followed by attributes. */
+static int has_attributes(const byte *name, const byte *end, const char *word) {
+    Py_ssize_t n = (Py_ssize_t)strlen(word);
+    return end - name > n && is_word(name, end, word) && is_space(name + n);
+}
+
 static int tag_features(const byte *name, const byte *end) {
     switch (lower(*name)) {
     case 'a': return begins(name, end, "aside") ? PAGE_END : is_named_anchor(name, end) ? NAMED_ANCHOR : 0;
-    case 'f': return begins(name, end, "footer") ? PAGE_END : 0;
+    case 'b': return is_word(name, end, "button") ? CONTROL : 0;
+    case 'f': return is_word(name, end, "figure") ? FIGURE : begins(name, end, "footer") ? PAGE_END : 0;
     case 'n': return begins(name, end, "nav") ? PAGE_END : 0;
     case 'c': return is_word(name, end, "canvas") ? SHOWN : 0;
     case 'd': return is_word(name, end, "dir") ? SHOWN | LISTS : is_word(name, end, "dialog") ? SHOWN : 0;
     case 'k': return is_word(name, end, "kbd") ? SHOWN : 0;
-    case 'l': return is_word(name, end, "legend") || is_word(name, end, "listing") ? SHOWN : 0;
+    case 'l':
+        if (has_attributes(name, end, "li")) return may_have(name, end, "value") ? LABELED : 0;
+        if (is_word(name, end, "label")) return CONTROL;
+        return is_word(name, end, "legend") || is_word(name, end, "listing") ? SHOWN : 0;
+    case 'o': return has_attributes(name, end, "ol") ? LABELED : 0;
     case 'p': return is_word(name, end, "pre") ? LISTING : 0;
     case 'q': return ends_name(name + 1, end) ? SHOWN : 0;
     case 'r': return is_word(name, end, "rt") && ends_name(name + 2, end) ? SHOWN : 0;
@@ -84,7 +96,7 @@ static int tag_features(const byte *name, const byte *end) {
     case 'x': return is_word(name, end, "xmp") ? SHOWN : 0;
     case 'h':
         if (end - name < 3 || name[1] < '1' || name[1] > '6' || !is_space(name + 2)) return 0;
-        return may_have_id(name + 2, end) ? NAMED_HEADING : 0;
+        return may_have(name + 2, end, "id") ? NAMED_HEADING : 0;
     }
     return 0;
 }
@@ -203,8 +215,31 @@ static int ends(const byte *begin, const byte *at, const char *word) {
     return at - begin >= n && !memcmp(at - n, word, (size_t)n);
 }
 
+static int ends_in_any_case(const byte *begin, const byte *at, const char *word) {
+    Py_ssize_t n = (Py_ssize_t)strlen(word);
+    return at - begin >= n && is_word(at - n, at, word);
+}
+
+/* Whether an attribute's value begins with one of these words, which NULL ends. */
+static int has_value(const byte *at, const byte *end, const char *const words[]) {
+    if (at < end && (*at == '"' || *at == '\'')) at++;
+    for (; *words; words++)
+        if (is_word(at, end, *words)) return 1;
+    return 0;
+}
+
+/* What a value says of an element that resiliparse drops because of it; `at` is behind the sign of equality. */
+static int value_features(const byte *begin, const byte *at, const byte *end) {
+    static const char *const relations[] = {"author", "next", "prev", "search", "tag", NULL};
+    static const char *const properties[] = {"author", "datepublished", "url", NULL};
+    static const char *const states[] = {"false", NULL};
+    if (ends_in_any_case(begin, at, "rel=")) return has_value(at, end, relations) ? RELATED : 0;
+    if (ends_in_any_case(begin, at, "itemprop=")) return has_value(at, end, properties) ? RELATED : 0;
+    return ends_in_any_case(begin, at, "aria-expanded=") && has_value(at, end, states) ? CONTROL : 0;
+}
+
 /* Add the words of all classes and ids, in one pass over the signs of equality: far faster than a search for each name.
-A name inside a value of its own kind does not count. Sets NUMBERED. */
+A name inside a value of its own kind does not count. Adds the features that values tell. */
 static int add_values(Words *words, PyObject *list, const byte *begin, const byte *end, int *features) {
     const byte *after_class = begin, *after_id = begin;
     for (const byte *at = begin; (at = memchr(at, '=', (size_t)(end - at)));) {
@@ -213,16 +248,11 @@ static int add_values(Words *words, PyObject *list, const byte *begin, const byt
         if (after) {
             *after = at;
             if (add_value(words, list, after, end) < 0) return -1;
-        } else if (ends(begin, at, " start=")) {
-            *features |= NUMBERED;
+        } else {
+            *features |= ends(begin, at, " start=") ? NUMBERED : value_features(begin, at, end);
         }
     }
     return 0;
-}
-
-static int ends_in_any_case(const byte *begin, const byte *at, const char *word) {
-    Py_ssize_t n = (Py_ssize_t)strlen(word);
-    return at - begin >= n && is_word(at - n, at, word);
 }
 
 /* What stands before colons: FORUM, the name of a field of a forum's members (Posts, Beitr\u00e4ge), and STYLED, a

@@ -69,6 +69,10 @@ def test_no_page_has_more_text_than_its_outline_says(native: ModuleType):
         "float:<p>x display :t:",
         ":<b style='VISIBILITY:hidden'>loat:",
         "<Head><META><\u017f><title><div><title>",
+        "<Figure><Button><LABEL><a REL='tag'><i itemProp=url><b Aria-Expanded=false>",
+        "<figcaption><ol><olx><a rel=nofollow><i itemprop=name><b aria-expanded=true><li a>",
+        "<ol a><b rel=author><p aria-expanded=",
+        "<li a='b' value=3><link value=3><p itemprop=",
     ],
 )
 def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
@@ -91,6 +95,10 @@ def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
         re.compile("(?:display|float|visibility):", re.IGNORECASE): scan.STYLED,
         re.compile("<(?:ul|menu|dir)", re.IGNORECASE): scan.LISTS,
         re.compile(r"<a\s+(?:name|id)=", re.IGNORECASE): scan.NAMED_ANCHOR,
+        re.compile("<figure", re.IGNORECASE): scan.FIGURE,
+        re.compile("<(?:button|label)|aria-expanded=false", re.IGNORECASE): scan.CONTROL,
+        re.compile("rel='?(?:tag|author)|itemprop=url", re.IGNORECASE): scan.RELATED,
+        re.compile(r"<(?:ol\s|li\s[^>]*value)", re.IGNORECASE): scan.LABELED,
     }.items():
         assert bool(features & feature) == bool(pattern.search(html))
 
@@ -130,11 +138,12 @@ def test_many_names_are_found_once_each(native: ModuleType):
 
 def test_names_of_every_kind_pass_the_scan(native: ModuleType):
     kinds = {
-        "share-buttons": "small", "a2a_share_x": "small", "userprofile": "small", "sr-only": "small",
+        "share-buttons": "small", "a2a_share_x": "small", "userprofile": "small", "sr-only": "unseen",
         "siteinfo": "surroundings", "cookie-law-info-bar": "surroundings", "newsletter-box": "surroundings",
         "widgets-area": "widget", "widget_text": "widget", "linenos": "gutter", "hljs-ln-numbers": "gutter",
+        "email-link": "word", "log-in": "word",
     }  # fmt: skip
-    names = [*kinds, *scan.PICTURES, *scan.EMOJI]
+    names = [*kinds, *scan.PICTURES, *scan.EMOJI, *scan.COLLAPSED, *scan.LEVELS]
     html = "".join(f"<p class='{name}'><p id={name.upper()}>" for name in names)
     found = native.scan(html, scan.BEGINNINGS)[5]
     assert set(found) == {*names, *(name.upper() for name in names)} == set(scan._scan(html).names)
@@ -177,7 +186,9 @@ def test_elements_nest_as_deeply_as_the_patterns_say(native: ModuleType, depth: 
 _ENDS = ([">"], [">", " ", "", " é" * 60], [" a='<div>'>", ">", "é>", "/>"])
 
 
-@pytest.mark.parametrize("unit", ["<script ", "<script '", '<script "', "<h1 ", "<b ", "class='", "<a>&"])
+@pytest.mark.parametrize(
+    "unit", ["<script ", "<script '", '<script "', "<h1 ", "<li ", "<b ", "class='", "<a>&"]
+)
 def test_a_page_of_unfinished_tags_is_scanned_in_linear_time(native: ModuleType, unit: str):
     begin = time.process_time()
     native.scan(unit * 40_000, scan.BEGINNINGS)

@@ -118,3 +118,24 @@ def test_what_stands_apart_has_lines_of_its_own(html: str, text: str):
 )
 def test_menus_and_addresses_in_a_text_are_no_boxes(html: str, text: str):
     assert "|".join(lines(html)) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    {
+        "<ol type=a><li>Moor.<li>Wait.</ol>": "a. Moor.|b. Wait.",
+        "<ol type=I start=3><li><p>Moor.</p><p>Then:</p><li><div><p>Wait.</ol>": "III. Moor.|Then:|IV. Wait.",
+        "<ol style='color:red; list-style-type: lower-roman'><li>Moor.</ol>": "i. Moor.",
+        "<ol style='list-style: upper-latin inside'><li>Moor.</ol>": "A. Moor.",
+        "<ol style='list-style:none'><li>(1) Moor.</ol>": "(1) Moor.",
+        "<ol><li>Moor.<li value=7>Wait.<ol type=a><li>Go.</ol><li>On.": "1. Moor.|7. Wait.|a. Go.|8. On.",
+        "<ol reversed><li>Three.<li>Two.<li>One.</ol>": "3. Three.|2. Two.|1. One.",
+        "<ol reversed start=9><li>Moor.<li>Wait.</ol>": "9. Moor.|8. Wait.",
+        "<ol type=A start=27><li>Moor.</ol><ol type=i start=4000><li>Wait.</ol>": "AA. Moor.|4000. Wait.",
+        "<ol type=i start=1994><li>Moor.</ol><ol type=a start=0><li>Wait.</ol>": "mcmxciv. Moor.|0. Wait.",
+        "<ol type=1 class=x><li>Moor.<li value=x>Wait.</ol>": "1. Moor.|2. Wait.",
+        "<ol type=a><li>Moor.<ol><li>Long.</ol></ol>": "a. Moor.|1. Long.",
+    }.items(),
+)  # fmt: skip
+def test_lists_have_the_labels_that_they_are_shown_with(html: str, text: str):
+    assert "|".join(lines(html)) == text
