@@ -188,6 +188,21 @@ def years_and_days(positional: list[str], named: dict[str, str]) -> str:
     return ", ".join(f"{n} {unit}{'s' * (n != 1)}" for unit, n in counts.items() if n) or "0 days"
 
 
+def years_months_and_days(positional: list[str], named: dict[str, str]) -> str:
+    """{{age in years, months and days|1775|4|19|1783|9|3}}: 8 years, 4 months and 15 days."""
+    dates = _dates(positional)
+    if len(dates) < 2 or dates[0] > dates[1]:
+        return HOLE
+    born, then = dates
+    months = 12 * (then.year - born.year) + then.month - born.month - (then.day < born.day)
+    before = date(then.year - (then.month == 1), (then.month - 2) % 12 + 1, 1)  # the month that is not over
+    in_month = (date(then.year, then.month, 1) - before).days
+    rest = then.day - born.day if then.day >= born.day else max(in_month - born.day, 0) + then.day
+    counts = {"year": months // 12, "month": months % 12, "day": rest}
+    shown = [f"{n} {unit}{'s' * (n != 1)}" for unit, n in counts.items() if n]
+    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]])) or "0 days"
+
+
 def duration(positional: list[str], named: dict[str, str]) -> str:
     """{{duration|h=1|m=2|s=3}}, {{duration|1|2|3}}: 1:02:03; {{duration|3:20}}: 3:20."""
     if len(positional) == 1:
@@ -218,6 +233,7 @@ FUNCTIONS: dict[str, Rule] = {
     "age": age,
     "days": days,
     "years and days": years_and_days,
+    "years, months and days": years_months_and_days,
     "duration": duration,
     "rupees": rupees,
 }

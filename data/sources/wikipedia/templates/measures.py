@@ -29,6 +29,7 @@ _SIGNS = {
 _JOINING = ("et", "ou", "à", "et/ou", "y", "o", "a", "i", "e", "×", "x", "±", "-", "–", "/")  # not units
 _NUMBER = re.compile(r"[-+−]?[\d.,  ]+(?:[+/⁄]++(?:\d[\d/]*+|(?<=[+/⁄]/)))?")
 _EXPONENT = re.compile(r"(?<=[^\W\d_])([-−]?\d)(?![\d\w])")
+_SUM = re.compile(r"\w['\s]*[+−–-]['\s]*\w")
 _AREA = re.compile(r"[a-zµμкмсдга]{1,3}[23]")
 _FRENCH_BETWEEN = {
     "à": " à ",
@@ -106,10 +107,11 @@ def currency(positional: list[str], named: dict[str, str]) -> str:
 
 
 def fraction(positional: list[str], named: dict[str, str]) -> str:
-    """`1|2` is 1/2, `3|1|2` is 3 1/2, `2` is 1/2."""
-    if len(positional) > 2:
-        return f"{positional[0]} {positional[1]}/{positional[2]}"
-    return "/".join(positional) if len(positional) > 1 else "1/" + "".join(positional)
+    """`1|2` is 1/2, `3|1|2` is 3 1/2, `2` is 1/2, `a + 1|2` is (a + 1)/2."""
+    parts = [f"({part})" if _SUM.search(part) else part for part in positional]
+    if len(parts) > 2:
+        return f"{parts[0]} {parts[1]}/{parts[2]}"
+    return "/".join(parts) if len(parts) > 1 else "1/" + "".join(parts)
 
 
 def value(positional: list[str], named: dict[str, str]) -> str:

@@ -13,7 +13,7 @@ from data.sources.wikipedia.templates.countries import flag_rules, is_variant, n
 from data.sources.wikipedia.templates.functions import evaluated
 from data.sources.wikipedia.templates.languages import common
 from data.sources.wikipedia.templates.patterns import Rule, Rules, compiled, drop, dropped
-from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship, quotation
+from data.sources.wikipedia.templates.rules import FUNCTIONS, lines, prefixed_ship, quotation
 from data.sources.wikipedia.templates.unknown import running_text, shown_by_name
 
 _COMMON = dropped(common.DROPPED) | compiled(common.TABLE, FUNCTIONS)
@@ -41,6 +41,11 @@ _QUOTATION = re.compile(
     r"(?!.*(?:need|behöv|nodig|nødv|mangl|n[eé]ces|reque))(?:.*\b)?(?:cit(?:a(?!r)|á[tc])|cytat|quot[ae]|zitat|idézet|цитат|навод"
     r"|naved[ei]k|exergue|szövegdoboz|каре\b|poem|poes[ií]|poezj|wiersz|báse[ňn]|vers\b|вірш|стих|gedicht"
     r"|dikt\b|digt\b|pjesma|песма|pesem|poezie)"
+)
+# Lists in columns: {{lista de columnas|2|* a}}, {{Список в столбцы|* a}}.
+_COLUMNS = re.compile(
+    r"(?!.*(?:nav|box|side|menu|карт))(?:.*\b)?(?:[ck]ol|[\w]*kolum|spalt|hasáb|oszlop|sloup|stolp|stup|coloan|стол?б|колон|кол\b"
+    r"|list[ae]?\b|список|листа)"
 )
 _NAMESPACE = re.compile(
     r"\A\s*+(?:template|vorlage|modèle|plantilla|plantilla|predefinição|format|sjabloon|mall|skabelon|szablon|šablona"
@@ -106,6 +111,8 @@ class Templates:
             return shown
         if _QUOTATION.match(key) and (text := quotation(*split(arguments))):
             return text
+        if _COLUMNS.match(key) and (items := lines(*split(arguments))).startswith("\n"):
+            return items
         return Rendered.DROPPED if _NOTE.match(key) else Rendered.UNKNOWN
 
     def running_text(self, name: str, arguments: list[str]) -> str:

@@ -18,6 +18,7 @@ _OF_REFERENCES |= {"cognom", "cognome", "nume", "año", "anno", "any", "an", "au
 _CHEMICAL_SIGNS = {"<->": "⇌", "->": "→", "*": "·", "\\s": "−", "\\d": "=", "\\t": "≡"}  # of {{chem2}}
 _CHARGE = re.compile(r"\((\d*[-+−–])\)")
 _RAISED, _LOWERED = re.compile(r"\^\{([^{}]*)\}"), re.compile(r"_\{([^{}]*)\}")
+_WIDTH = re.compile(r"\d{0,3}(?:em|px|%)?")  # of columns, or how many
 _CODE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)?")  # of a language
 
 
@@ -200,9 +201,15 @@ def numbered(positional: list[str], named: dict[str, str]) -> str:
     return "\n" + "\n".join(f"# {part}" for part in positional if part) + "\n"
 
 
+def items(positional: list[str], named: dict[str, str]) -> str:
+    """{{columns-list|2|* a}}: the items, without the number or the width of the columns."""
+    has_width = len(positional) > 1 and _WIDTH.fullmatch(positional[0])
+    return text(positional[bool(has_width) :], named)
+
+
 def lines(positional: list[str], named: dict[str, str]) -> str:
     """{{plainlist|* a}}: its items, which begin on a line of their own."""
-    content = text(positional, named)
+    content = items(positional, named)
     return f"\n{content}\n" if content.startswith(("*", "#")) else content
 
 
@@ -292,7 +299,7 @@ FUNCTIONS: dict[str, Rule] = {
     "root": root, "ship": ship, "ship class": ship_class, "verse": verse, "term": term,
     "definition": definition, "sounds": sounds, "phonemes": phonemes, "missing": missing,
     "bracketed": bracketed, "pipe": pipe, "interlanguage": interlanguage, "ordinal": ordinal, "music": music,
-    "lines": lines, "columns": columns, "bullets": bullets, "numbered": numbered,
+    "lines": lines, "items": items, "columns": columns, "bullets": bullets, "numbered": numbered,
     "ordinal century": ordinal_century, "coordinates": coordinates.coordinates, **figures.FUNCTIONS,
     **measures.FUNCTIONS,
     **authors.FUNCTIONS, **forms.FUNCTIONS,

@@ -119,6 +119,12 @@ CASES = [
     ("en", "One\n<onlyinclude>{|\n| a\n|}</onlyinclude>\nTwo", "One\n\nTwo"),
     ("en", "In {{#if:{{NAMESPACE}}|a page|an article}} of {{SITENAME}} on {{#dateformat:2 May 1950}}.",
      "In an article of Wikipedia on 2 May 1950."),
+    # lists in columns, whose first argument may be their number or width
+    ("en", "Parts:\n{{columns-list|2|\n* arch\n* pier\n}}\n{{col-list|30em|* deck}}",
+     "Parts:\n- arch\n- pier\n- deck"),
+    ("es", "Partes:\n{{Lista de columnas|2|\n* arco\n* pila}}", "Partes:\n\n- arco\n- pila"),
+    ("pl", "Części:\n{{Układ wielokolumnowy|szerokość=200px|zawartość=\n* łuk}}", "Części:\n\n- łuk"),
+    ("sv", "Delar:\n{{flerkolumnslista|\n* båge\n}}\n{{Sidebar list|content=\n* x}}", "Delar:\n\n- båge"),
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ SENTENCES = [
      "(Russian: Казань, romanized: Kazan, lit. ‘cauldron’), (French: Rome, lit. ‘row’) and "
      "Ukrainian: Рим, romanized: Rym."),
     ("en", "A ({{age in years, months and days|1775|4|19|1783|9|3}}) is {{age in years|1901|7|9|1950|7|8}}.",
-     "A is 48."),
+     "A (8 years, 4 months and 15 days) is 48."),
     ("en", "Of 3 {{solar mass}} or {{Solar radius|1.2|link=y}}, {{val|2|u=M_Solar}}, at {{L4}}, "
      "{{RA|18|11|2}}.",
      "Of 3 M☉ or 1.2 R☉, 2 M☉, at L4, 18h 11m 2s."),

@@ -185,6 +185,16 @@ CASES = [
     ),
     ("fr", "Le pont coûte {{monnaie|5|US$}} là.", "Le pont coûte 5 US$ là."),
     ("en", "It is {{£.s.d.|5|10|6}} or {{Rs|5}} on {{ST|Bridge}}.", "It is £5 10s 6d or Rs. 5 on ST Bridge."),
+    (
+        "en",
+        "It is {{sfrac|3''n'' + 1|2}} or {{frac|1|''n''−1}}, {{sfrac|−1|4}}.",
+        "It is (3n + 1)/2 or 1/(n−1), −1/4.",
+    ),
+    (
+        "en",
+        "It stood {{age in years, months and days|1950|4|19|1958|9|3}} and {{aymd|2000|1|31|2000|3|1}}.",
+        "It stood 8 years, 4 months and 15 days and 1 month and 1 day.",
+    ),
 ]
 
 

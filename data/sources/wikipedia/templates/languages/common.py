@@ -8,7 +8,7 @@ nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | lar
 | abbr | abbrlink | tooltip | comment | quote | blockquote | bquote | cquote | quotation
 | quote box | quotebox | block quote | poemquote | poem quote | talk quote | poem | unicode | polytonic
 | nastaliq | hebrew | not a typo | notatypo | proper name | as written | typo
-| columns-list | columns list | col-list | collist | center | ensl | keep
+| center | ensl | keep
 | mark | highlight | qtalk | lsj | phonetic | citas | lang-* | nihongo2 | midsize | normal | box
 | boxed | overline | vec | lj | ar | he | fr | fa | no italic | noitalics | transparent | gtr | wsl | tsl
 | wl | blockcitat → @text
@@ -18,6 +18,7 @@ lang | langx | color | colour | colored text | coloured text | font | script | s
 | background color | bgcolor | wikt-lang
 | rtl | rtl-lang | script/* | font colour | colour text → @second
 plainlist | flatlist | multiple columns → @lines
+columns-list | columns list | col-list | collist | cols → @items
 
 # Boxes, theorems, quotations and equations on lines of their own, by names that mean the same everywhere.
 ecuación | teorema | definición | demostración | lema | corolario | proposición | caja de cita | citació

@@ -148,6 +148,7 @@ percentage | pct → @percentage
 pop density | population density → @density
 age | age in years | age-years → @age
 ayd | age in years and days → @years and days
+age in years, months and days | age in years, months, weeks and days | aymd → @years, months and days
 un population | time ago | years ago | years or months ago → @missing
 decade | decade link → @decade
 winpct | winning percentage → @winning percentage
