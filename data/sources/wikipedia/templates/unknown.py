@@ -28,7 +28,9 @@ _CENTURY = re.compile(
 _FRACTION = re.compile(r"\d+/\d+")
 _FILE = re.compile(r"//|\.(?:jpe?g|png|svg|gif|og[agv]|webm|pdf|tiff?|mp3|mid)\b|^#|^\W*$", re.IGNORECASE)
 _SETTING = re.compile(
-    r"[a-z]{2,3}(?:-[A-Za-z]+)?|#[0-9a-fA-F]{3,8}|https?:.*|Q\d{1,10}"
+    r"[a-z]{2,3}(?:-[A-Za-z]+)?|#[0-9a-fA-F]{3,8}|https?:.*|Q\d{1,10}|\d{1,3}(?:px|em|%)"
+    r"|(?i:(?:dark|light|medium|deep)?(?:black|silver|gr[ae]y|white|maroon|purple|fuchsia|green|lime|olive|yellow|navy"
+    r"|blue|teal|aqua|orange|gold|brown|pink|violet|crimson|magenta|cyan|steelblue|red))"
 )  # a language, a color, an address, an item of Wikidata
 _ITEM = re.compile(r"Q\d{1,10}")
 _SENTENCE = re.compile(r"\S*+\s.*[.!?]", re.DOTALL)

@@ -195,6 +195,7 @@ CASES = [
         "It stood {{age in years, months and days|1950|4|19|1958|9|3}} and {{aymd|2000|1|31|2000|3|1}}.",
         "It stood 8 years, 4 months and 15 days and 1 month and 1 day.",
     ),
+    ("cs", "Most je {{barva|darkgreen|zelený}} a {{velikost|80%|malý}} tu.", "Most je zelený a malý tu."),
 ]
 
 
