@@ -44,7 +44,12 @@ _TAKES = re.compile(
     rf"|(?:{'|'.join(_OF_TWO.split())})\s*+(?:{_NEXT}\s*+)?)\Z",
     re.DOTALL,
 )
+_NAMES = re.compile("|".join(f"{_OF_ONE} {_OF_TWO}".split()))
+_TWO = re.compile("frac|binom|set|stackrel")  # a sign of `_OF_TWO`
 _TAKING_LENGTH = 200  # characters before an argument that are looked at
+_NEAR = 30  # characters that show whether to look at these, or how they then end
+_ENDS = ("}", "]", "*")
+_NO_ARGUMENT = frozenset("$({[=,_^&+-/|<>~;:.")  # nothing that takes an argument ends in these
 _ONE_TOKEN = re.compile(rf"\\\0?(?:[A-Za-z@]++|.)\s*|{_GROUP} ?", re.DOTALL)
 
 # Given a name, returns a flag's True or False, or the string of a macro, number or counter (`c@NAME`). Given
@@ -203,18 +208,26 @@ def append_value(out: list[str], before: str, value: str) -> None:
     append(out, before)
     if value.startswith("[") and out and out[-1].rstrip().endswith(("\\\\", "\\\\*", "\\item")):
         out.append("{}")
-    append(out, as_argument(out, value))
+    append(out, value if before[-1:] in _NO_ARGUMENT else as_argument(out, value))
 
 
 def as_argument(out: list[str], value: str) -> str:
     r"""A macro's value, in braces if it is all of an argument: \hat\bx is \hat{\mathbf{x}}."""
+    tail = out[-1][-_NEAR:].rstrip() if out else ""
+    word = tail.rfind("\\") + 1
+    if word and tail[word:].isalpha():
+        if not _NAMES.fullmatch(tail, word) and "frac" not in tail:
+            return value
+    elif not (tail.endswith(_ENDS) or "frac" in tail or "binom" in tail):
+        return value
     if len(value) == 1 or _ONE_TOKEN.fullmatch(value):
         return value
     before, place = "", len(out)
     while len(before) < _TAKING_LENGTH and place:
         place -= 1
-        before = out[place] + before
-    if not _TAKES.search(before[-_TAKING_LENGTH:]):
+        before = out[place][-_TAKING_LENGTH:] + before
+    before = before[-_TAKING_LENGTH:]
+    if (tail[-1:] == "}" and not _TWO.search(before)) or not _TAKES.search(before):
         return value
     argument = value.rstrip(" ")
     return f"{{{argument}}}{value[len(argument) :]}"
