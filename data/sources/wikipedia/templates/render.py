@@ -42,11 +42,13 @@ _QUOTATION = re.compile(
     r"|naved[ei]k|exergue|szövegdoboz|каре\b|poem|poes[ií]|poezj|wiersz|báse[ňn]|vers\b|вірш|стих|gedicht"
     r"|dikt\b|digt\b|pjesma|песма|pesem|poezie)"
 )
-# Lists in columns: {{lista de columnas|2|* a}}, {{Список в столбцы|* a}}.
+# Lists in columns: {{lista de columnas|2|* a}}, {{Список в столбцы|* a}}. Boxes hold lists of links.
 _COLUMNS = re.compile(
-    r"(?!.*(?:nav|box|side|menu|карт))(?:.*\b)?(?:[ck]ol|[\w]*kolum|spalt|hasáb|oszlop|sloup|stolp|stup|coloan|стол?б|колон|кол\b"
-    r"|list[ae]?\b|список|листа)"
+    r"(?:.*\b)?(?:[ck]ol|[\w]*kolum|spalt|hasáb|oszlop|sloup|stolp|stup|coloan|стол?б|колон|кол\b|список|листа)"
+    r"|.*list(?:a|e|ing)?\b"
 )
+_ITEMS = re.compile(r"\n(?:\* |[*#][^\n]*\n[*#])")  # one item with a space, or two
+_BOXES = re.compile(r".*(?:nav|box|side|menu|карт)")
 _NAMESPACE = re.compile(
     r"\A\s*+(?:template|vorlage|modèle|plantilla|plantilla|predefinição|format|sjabloon|mall|skabelon|szablon|šablona"
     r"|predložak|predloga|sablon|шаблон|msg)\s*+:\s*+",
@@ -111,7 +113,11 @@ class Templates:
             return shown
         if _QUOTATION.match(key) and (text := quotation(*split(arguments))):
             return text
-        if _COLUMNS.match(key) and (items := lines(*split(arguments))).startswith("\n"):
+        if _BOXES.match(key):
+            return Rendered.DROPPED if _NOTE.match(key) else Rendered.UNKNOWN
+        positional, named = split(arguments)
+        items = lines(positional, named if _COLUMNS.match(key) else {})
+        if _ITEMS.match(items) and not _NOTE.match(key):
             return items
         return Rendered.DROPPED if _NOTE.match(key) else Rendered.UNKNOWN
 

@@ -125,6 +125,8 @@ CASES = [
     ("es", "Partes:\n{{Lista de columnas|2|\n* arco\n* pila}}", "Partes:\n\n- arco\n- pila"),
     ("pl", "Części:\n{{Układ wielokolumnowy|szerokość=200px|zawartość=\n* łuk}}", "Części:\n\n- łuk"),
     ("sv", "Delar:\n{{flerkolumnslista|\n* båge\n}}\n{{Sidebar list|content=\n* x}}", "Delar:\n\n- båge"),
+    ("en", "Cast:\n{{castlist|\n* Ann as Bob\n}}\n{{xyz|#one\n#two}}\nA {{xyz|#5}} b {{xyz|*}} c.",
+     "Cast:\n\n- Ann as Bob\n\n1. one\n2. two\n\nA b c."),
 ]  # fmt: skip
 
 
