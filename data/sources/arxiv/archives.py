@@ -24,7 +24,7 @@ MAX_UNPACKED = 1 << 30  # bytes of one paper with its figures; arXiv accepts les
 MAX_INNER = 4 << 20  # bytes of a tar inside a tar
 MAX_NESTED = 2  # nesting of tars
 
-_PACKED = (".tar", ".tar.gz", ".tgz")
+_PACKED, _PACKED_TEX = (".tar", ".tar.gz", ".tgz"), ".tex.gz"
 _BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, RecursionError)
 _OTHERS = {
     b"%PDF": "PDF only",
@@ -86,8 +86,9 @@ def _read_paper(raw: _Readable, name: str, file: str, number: int) -> Iterator[R
     stream = _Stream(raw, MAX_UNPACKED)
     kept = Files()
     try:
-        if stream.peek(2) == b"\x1f\x8b":
-            stream = _Stream(gzip.GzipFile(fileobj=stream), MAX_UNPACKED)
+        for _ in range(MAX_NESTED):  # a server may have packed what was packed
+            if stream.peek(2) == b"\x1f\x8b":
+                stream = _Stream(gzip.GzipFile(fileobj=stream), MAX_UNPACKED)
         head = stream.peek(tarfile.BLOCKSIZE)
         kind = next((kind for magic, kind in _OTHERS.items() if head.lstrip().startswith(magic)), None)
         if kind or not head:
@@ -104,7 +105,7 @@ def _read_paper(raw: _Readable, name: str, file: str, number: int) -> Iterator[R
 
 
 def _keep_members(stream: "_Stream", kept: Files, folder: str, depth: int) -> None:
-    """Keep the files of a tar that may be TeX; if it has none, those of the tars inside it."""
+    """Keep the files of a tar that may be TeX, packed or not; if it has none, those of the tars inside."""
     inner: dict[str, bytes] = {}
     for member, content in _members(stream):
         if content is None or _climbs(member.name):
@@ -115,17 +116,29 @@ def _keep_members(stream: "_Stream", kept: Files, folder: str, depth: int) -> No
         elif (
             depth < MAX_NESTED
             and len(inner) < 10
-            and name.lower().endswith(_PACKED)
+            and name.lower().endswith((*_PACKED, _PACKED_TEX))
             and member.size <= MAX_INNER
         ):
             inner[name] = _content(content)
     while stream.read(tars.READ_BYTES):  # to the end, where gzip has its checksum
         pass
-    for name, packed in inner.items() if not kept.has_tex() else ():
+    has_tex = kept.has_tex()
+    for name, packed in inner.items():
+        is_tex = name.lower().endswith(_PACKED_TEX)
+        if name[:-3] in kept.contents if is_tex else has_tex:
+            continue
         nested = _Stream(io.BytesIO(packed), MAX_UNPACKED)
         if nested.peek(2) == b"\x1f\x8b":
             nested = _Stream(gzip.GzipFile(fileobj=nested), MAX_UNPACKED)
-        if _is_tar(nested.peek(tarfile.BLOCKSIZE)):
+        if is_tex:
+            try:
+                content = _content(nested)
+            except _BROKEN as error:
+                raise_passing(error)
+                continue
+            if kept.wants(name[:-3], len(content)):
+                kept.contents[name[:-3]] = content
+        elif _is_tar(nested.peek(tarfile.BLOCKSIZE)):
             _keep_members(nested, kept, posixpath.dirname(name), depth + 1)
 
 

@@ -200,3 +200,13 @@ def test_a_tar_inside_a_tar_is_opened_where_nothing_else_is_tex(tmp_path):
     (tmp_path / "0704.0003.gz").write_bytes(gzip.compress(packed({"old.tar": inner, "x.tex": WHOLE})))
     first, second, third = texts(tmp_path)
     assert first == second and "Let" in first and third == "BODY\n"
+
+
+def test_what_is_packed_twice_and_a_packed_file_in_a_tar_are_unpacked(tmp_path):
+    (tmp_path / "0704.0001.gz").write_bytes(gzip.compress(gzip.compress(WHOLE.encode())))
+    main = gzip.compress(DOCUMENT.encode() + b"\\me.\\input{one}\n\\end{document}")
+    files = {"ms.tex.gz": main, "a.sty": "\\newcommand{\\me}{Ann}", "one.tex": "One.", "one.tex.gz": main}
+    files["broken.tex.gz"] = main[:-9]
+    (tmp_path / "0704.0002.gz").write_bytes(gzip.compress(packed(files)))
+    first, second = texts(tmp_path)
+    assert first == "BODY\n" and second == "\\section{A}\n\\me.One.\n"
