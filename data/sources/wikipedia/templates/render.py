@@ -44,8 +44,8 @@ _QUOTATION = re.compile(
 )
 # Lists in columns: {{lista de columnas|2|* a}}, {{Список в столбцы|* a}}. Boxes hold lists of links.
 _COLUMNS = re.compile(
-    r"(?:.*\b)?(?:[ck]ol|[\w]*kolum|spalt|hasáb|oszlop|sloup|stolp|stup|coloan|стол?б|колон|кол\b|список|листа)"
-    r"|.*list(?:a|e|ing)?\b"
+    r"(?:.*\b)?(?:[ck]ol|spalt|hasáb|oszlop|sloup|stolp|stup|coloan|стол?б|колон|кол\b|список|листа)"
+    r"|.*(?:kolum|list(?:a|e|ing)?\b)"
 )
 _ITEMS = re.compile(r"\n(?:\* |[*#][^\n]*\n[*#])")  # one item with a space, or two
 _BOXES = re.compile(r".*(?:nav|box|side|menu|карт)")
