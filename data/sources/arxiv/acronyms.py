@@ -37,6 +37,7 @@ class _Entry:
     long: str
     shorts: str  # its plurals
     longs: str
+    first: str = ""  # what is shown at first, if that is no combination of these
     is_used: bool = False  # its long form has been shown
 
 
@@ -70,8 +71,8 @@ def _shown(use: re.Match, entry: _Entry) -> str:
     if form == "any":
         form = "short" if entry.is_used else "full"
         entry.is_used = True
-    if form == "full" and long:
-        shown = f"{long} ({short})"
+    if form == "full" and (long or entry.first):
+        shown = entry.first or f"{long} ({short})"
     else:
         shown = (long if form == "long" else short) or short
     return shown[:1].upper() + shown[1:] if use["capital"].isupper() else shown
@@ -103,6 +104,7 @@ def _entries(latex: str) -> dict[str, _Entry]:
             short = given.get("text") or given.get("name") or given.get("short")
             if short:
                 entries[key[1]] = _entry(short, "", given.get("plural"), None)
+                entries[key[1]].first = given.get("first", "")
         elif word == "DeclareAcronym":
             given = _values(first[0])
             if given.get("short") and given.get("long"):

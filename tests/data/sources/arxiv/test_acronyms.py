@@ -23,6 +23,8 @@ DEFINED = (
          "machine learning, ML."),
         (r"\newglossaryentry{axis}{name={axis}, plural=axes, description={A line, as (0,1)}}",
          r"\Gls{axis}, \glspl{axis}.", "Axis, axes."),
+        (r"\newglossaryentry{ml}{type=\acronymtype, name={ML}, first={machine learning (ML)}}",
+         r"\gls{ml} and \gls{ml}.", "machine learning (ML) and ML."),
         (r"\acrodef{nn}[NN]{neural net}\newacro{dag}{directed graph}\acrodefplural{nn}[NNs]{nets}",
          r"\acp{nn} \ac{nn} \acl{dag} \acs{dag}.", "nets (NNs) NN directed graph dag."),
         (r"\DeclareAcronym{ph}{short = PH, long = ph value, tag=x, long-plural-form = {values of ph}}",
