@@ -23,7 +23,7 @@ from data.sources.commoncrawl.scan import COLLAPSED, CONTROL, FIGURE, LEVELS, LI
 _NEAR_LISTS = "body > ul, body > * > ul, body > * > * > ul"  # dropped as the site's navigation
 _LISTS = f"{_NEAR_LISTS}, p + ul, p + ul ul"  # a list after a paragraph belongs to it
 _LIST_DEPTH = 3
-_LINKED = 5  # resiliparse drops lists with more than a fifth of their text in links, at any depth
+_LINKED = 5  # resiliparse drops lists with more than a fifth of their bytes in links, at any depth
 _DATES = "p time, li time, dd time, blockquote time"
 _DATE_SHARE = 3  # a paragraph this many times as long as its date is a sentence, not a byline
 _FIGURE_TEXTS = "table, pre, blockquote"
@@ -210,12 +210,18 @@ def _keep_lists(tree: HTMLTree, body: ElementNode, left: int) -> None:
             break
         if 2 * n_linked > size:
             continue
-        if size < _LINKED * n_linked:
-            padding = span(tree, "x" * (_LINKED * n_linked - size))
+        in_links = sum([_n_bytes(text_of(link)) for link in select(element, "a")])
+        n_missing = _LINKED * in_links - _n_bytes(" ".join(text_of(element).split()))
+        if n_missing > 0:
+            padding = span(tree, "x" * n_missing)
             padding.set_attribute("hidden", "")
             element.append_child(padding)
         if element in near:
             _deepen(tree, element)
+
+
+def _n_bytes(text: str) -> int:
+    return len(text.encode(errors="surrogatepass"))
 
 
 def _deepen(tree: HTMLTree, element: ElementNode) -> None:

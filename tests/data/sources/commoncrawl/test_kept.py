@@ -137,3 +137,12 @@ def test_a_note_in_the_article_is_kept_and_one_around_it_is_not():
     assert len(lines(note)) == 1
     outside = extract(f"<body><div>{note}</div><div><article>{PARAGRAPH * 3}</article></div></body>")[1]
     assert "two nights" not in outside
+
+
+@pytest.mark.parametrize("word", ["mosty", "мосты", "橋と川", "łódź 🚤"])
+@pytest.mark.parametrize("space", ["", "  "])
+def test_a_list_with_links_is_kept_in_every_script(word: str, space: str):
+    for n in range(1, 30):
+        item = f"{word} {'y' * n}"
+        kept = lines("<ul>" + f"<li><a href=/a>{space}{word}</a> {'y' * n}</li>" * 4 + "</ul>")
+        assert kept == ([f"• {item}"] * 4 if 2 * len(word) <= len(item) else []), n
