@@ -13,8 +13,8 @@ In: the parsed page. Out: the page changed so that these are extracted.
 import re
 from typing import cast
 
-from resiliparse.parse.html import HTMLTree
-from resiliparse.parse.html.node import ElementNode
+from resiliparse.parse.html import HTMLTree, NodeType
+from resiliparse.parse.html.node import ElementNode, Node
 
 from data.sources.commoncrawl.article import is_word
 from data.sources.commoncrawl.elements import is_mostly_links, rename, select, sizes, span, text_of
@@ -82,7 +82,7 @@ def _is_sentence(text: str, date: str) -> bool:
 
 
 def _keep_figures(tree: HTMLTree, body: ElementNode) -> None:
-    """Keep figures of text, but not quotations from the same page."""
+    """Keep figures of text, but not quotations from the same page; break the line at the others."""
     for figure in select(body, "figure:not([hidden])"):
         texts = [each for each in select(figure, _FIGURE_TEXTS) if each.closest("figcaption") is None]
         is_text = any(text_of(each).strip() for each in texts) and _REPEATED not in (figure.class_name or "")
@@ -90,6 +90,12 @@ def _keep_figures(tree: HTMLTree, body: ElementNode) -> None:
             for caption in select(figure, "figcaption"):
                 rename(tree, caption, "div", ("class", "id"))
             rename(tree, figure, "div", ("class", "id"))
+        elif _is_text(figure.previous_sibling) and _is_text(figure.next_sibling):
+            figure.replace_with(cast(ElementNode, tree.create_element("br")))
+
+
+def _is_text(node: Node | None) -> bool:
+    return node is not None and node.type == NodeType.TEXT and bool((node.text_content or "").strip())
 
 
 def _keep_related(body: ElementNode) -> None:

@@ -36,6 +36,13 @@ def test_a_figure_of_text_is_kept_and_a_picture_is_not(figure: str, text: str):
     assert "|".join(lines(f"<figure class=wp-block>{figure}</figure>")) == text
 
 
+def test_words_around_a_picture_do_not_run_together():
+    assert lines("<div>It is open.<figure><img src=a></figure>It shuts at dusk.</div>") == [
+        "It is open.",
+        "It shuts at dusk.",
+    ]
+
+
 def test_a_quotation_from_the_same_page_is_not_repeated():
     assert (
         lines("<figure class=wp-block-pullquote><blockquote>One after another.</blockquote></figure>") == []
