@@ -10,7 +10,7 @@ _TEXTS = (  # names of an argument that holds the text
     "text", "quote", "texte", "texto", "testo", "zitat", "citat", "цитата", "lt", "content", "tekst", "treść",
     "текст", "contenu", "contenido", "conteúdo", "citaat", "citát", "szöveg", "liste", "содержание", "зміст",
     "zawartość", "inhoud", "lista", "innehåll", "indhold", "obsah", "sadržaj", "vsebina", "tartalom",
-    "conținut", "съдържание", "садржај", "список",
+    "conținut", "contenuto", "съдържание", "садржај", "список",
 )  # fmt: skip
 _CODE = re.compile(r"[a-z]{2}(-[A-Za-z]+)?")  # {{lang|de}}: a label, such as (niem.)
 _SOUND_FILE = re.compile(r"\.(?:og[ga]|wav|mp3)$", re.IGNORECASE)

@@ -201,6 +201,13 @@ def numbered(positional: list[str], named: dict[str, str]) -> str:
     return "\n" + "\n".join(f"# {part}" for part in positional if part) + "\n"
 
 
+def theorem(positional: list[str], named: dict[str, str]) -> str:
+    """{{théorème|Title|It is so.}}: Title. It is so. (French)"""
+    content = named.get("énoncé") or named.get("contenu") or named.get("texte") or "".join(positional[1:2])
+    title = named.get("titre") or "".join(positional[:1])
+    return f"{title}. {content}" if title and content else title or content
+
+
 def items(positional: list[str], named: dict[str, str]) -> str:
     """{{columns-list|2|* a}}: the items, without the number or the width of the columns."""
     has_width = len(positional) > 1 and _WIDTH.fullmatch(positional[0])
@@ -299,6 +306,7 @@ FUNCTIONS: dict[str, Rule] = {
     "root": root, "ship": ship, "ship class": ship_class, "verse": verse, "term": term,
     "definition": definition, "sounds": sounds, "phonemes": phonemes, "missing": missing,
     "bracketed": bracketed, "pipe": pipe, "interlanguage": interlanguage, "ordinal": ordinal, "music": music,
+    "theorem": theorem,
     "lines": lines, "items": items, "columns": columns, "bullets": bullets, "numbered": numbered,
     "ordinal century": ordinal_century, "coordinates": coordinates.coordinates, **figures.FUNCTIONS,
     **measures.FUNCTIONS,

@@ -127,6 +127,15 @@ CASES = [
     ("sv", "Delar:\n{{flerkolumnslista|\n* båge\n}}\n{{Sidebar list|content=\n* x}}", "Delar:\n\n- båge"),
     ("en", "Cast:\n{{castlist|\n* Ann as Bob\n}}\n{{xyz|#one\n#two}}\nA {{xyz|#5}} b {{xyz|*}} c.",
      "Cast:\n\n- Ann as Bob\n\n1. one\n2. two\n\nA b c."),
+    # boxes and centered text on lines of their own
+    ("en", "{{Block indent|em=2|The bridge stands.}}\n{{Collapse|It is old.|title=x}}",
+     "The bridge stands.\nIt is old."),
+    ("fr", "{{Centrer|Le pont tient.}}\n{{Théorème|Il est vieux.}}\n{{Théorème|Pont|Il tient.}}",
+     "Le pont tient.\nIl est vieux.\nPont. Il tient."),
+    ("ru", "{{Центр|Мост стоит.}}\n{{Скрытый|title=x|content=Он стар.}}", "Мост стоит.\nОн стар."),
+    ("it", "{{Approfondimento|titolo=x|contenuto=Il ponte regge.}}\n{{Riquadro|È vecchio.}}",
+     "Il ponte regge.\nÈ vecchio."),
+    ("de", "Zeichen: {{Farblegende|red|Brücke}} und so.", "Zeichen: Brücke und so."),
 ]  # fmt: skip
 
 

@@ -24,11 +24,13 @@ columns-list | columns list | col-list | collist | cols → @items
 ecuación | teorema | definición | demostración | lema | corolario | proposición | caja de cita | citació
 | cita destacada | caixa de cita | caixa de citação | quote1 | cassetto | démonstration | boîte déroulante
 | encadré texte | encadré | kasten | kader | tekstkader | cytatd | cytat bloku | врезка | врізка | эпиграф
-| теорема | hider | quote frame | lemme → @text
-théorème | énoncé → [{titre,1}. ]{énoncé,contenu,texte,2}
+| теорема | hider | quote frame | lemme | block indent | blockindent | collapse | centrer | centrar
+| centralizar | centrato | centreren | zentriert | centrera | центр | центрировать | по центру | desplegable
+| recuadro | approfondimento | riquadro → @text
+théorème | énoncé → @theorem
 colonnes | kolumny | układ wielokolumnowy | mehrspaltige liste → @lines
 kolommen2 | kolommen3 | kolommen4 → @columns
-скрытый → {содержание,2}
+скрытый → {содержание,content,2}
 rquote → {quote,text,2,1}
 resize | transl | transliteration | tlit | font color | fontcolor → @last
 

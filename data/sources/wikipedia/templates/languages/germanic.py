@@ -35,9 +35,9 @@ bibel | b | bibel2 → {1} {2}[,{3}]
 zahlexp → [{pre} ]{1}{suffix}[·10^{2}][ {post}]
 zahl | formatzahl | num → @units
 zahlwort | abk | abkürzung | nowrap | polytonisch | unicode | lang-*
-| lautschriftlink | musik | kapitälchen | gedicht | hebr | kyrs | arf | farblegende | lsj | anführung
+| lautschriftlink | musik | kapitälchen | gedicht | hebr | kyrs | arf | lsj | anführung
 | hochgestellt | sperrschrift | versal | text | person | zeichen → @text
-lang | farbe | coloré → @second
+lang | farbe | farblegende | coloré → @second
 lautschrift → @bracketed
 ipa → {1}
 bruch → @fraction
