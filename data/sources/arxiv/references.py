@@ -26,11 +26,12 @@ _BIBLIOGRAPHY = re.compile(r"\\bibitem|\{thebibliography\}")
 _REFERENCES_END = re.compile(
     r"(?P<after>\\end\s*\{thebibliography\}|\\bibliography\s*\{[^{}]*\}|\\printbibliography(?:\[[^\]]{0,1000}\])?"
     r"|\\input\s*(?:\{[^{}]*\.bbl\}|[^\s{}\\]{1,100}\.bbl\b))|\\(?:(?:sub)*section|chapter|part|appendix|clearpage|newpage|pagebreak|figcaption"
-    r"|end\s*\{document\}|begin\s*\{(?:figure|table|deluxetable|appendix))"
+    r"|end\s*\{document\}|acknowledg|begin\s*\{(?:figure|table|deluxetable|longtable|appendi|acknowledg|biograph))"
 )
 _BEFORE_BOLD = re.compile(r"[\s{}]*+(?:\\[A-Za-z]++(?:\{(?:center|flushleft)\})?[\s{}]*+){0,4}+")
 _OPEN_BEFORE = re.compile(r"\\begin\{(?:center|flushleft)\}\s*\Z")
-_ENVIRONMENT = re.compile(r"\\(?P<kind>begin|end)\s*+\{(?P<name>[^{}]{1,60})\}")
+_LABEL = re.compile(r"\s*+(?:\\label\s*+\{[^{}]*\}\s*+)?")
+_GROUPS = re.compile(r"\\(?P<kind>begin|end)\s*+\{(?P<name>[^{}]{1,60})\}|\\.|(?P<brace>[{}])", re.DOTALL)
 _OPENED = re.compile(
     r"\\begin\s*+\{(?P<name>[^{}]{1,60})\}(?:\[[^]]{0,100}\])?(?:\{[^{}]{0,100}\}){0,2}\s*+\Z"
 )
@@ -45,7 +46,10 @@ def section_end(text: str, position: int) -> int | None:
     if heading is None:
         return None
     end = _REFERENCES_END.search(text, heading.end())
-    around = _environment_around(text, heading.end(), end.start() if end else len(text))
+    stop = end.start() if end else len(text)
+    around = _group_end(text, heading.end(), stop)
+    if around and _LABEL.fullmatch(text, heading.end(), around.start()):  # a group of only the heading
+        around = _group_end(text, around.end(), stop)
     if around and around["name"] != "document":
         return around.start()
     if end is None:
@@ -69,21 +73,26 @@ def unheaded(text: str, mark: re.Match) -> tuple[int, int] | None:
     end = _REFERENCES_END.search(text, mark.end())
     stop = len(text) if end is None else end.end() if end["after"] else end.start()
     if not mark["bold"]:
-        ended = _environment_around(text, mark.end(), stop)
+        ended = _group_end(text, mark.end(), stop)
         opened = _OPENED.search(text, max(0, mark.start() - 300), mark.start())
         if ended and opened and opened["name"] == ended["name"] != "document":
             return opened.start(), ended.end()
         return mark.start(), ended.start() if ended else stop
     around = _OPEN_BEFORE.search(text, max(0, line - 40), line)
-    return (around.start() if around else line), stop
+    start = around.start() if around else line
+    ended = _group_end(text, start, stop)
+    return start, ended.start() if ended else stop
 
 
-def _environment_around(text: str, position: int, stop: int) -> re.Match | None:
-    """The end of the environment that is open at `position`, if it is before `stop`."""
-    depth = 0
-    for mark in _ENVIRONMENT.finditer(text, position, stop):
-        depth += 1 if mark["kind"] == "begin" else -1
-        if depth < 0:
+def _group_end(text: str, position: int, stop: int) -> re.Match | None:
+    """The end of the environment or group that is open at `position`, if it is before `stop`."""
+    depth = braces = 0
+    for mark in _GROUPS.finditer(text, position, stop):
+        if mark["kind"]:
+            depth += 1 if mark["kind"] == "begin" else -1
+        elif mark["brace"]:
+            braces += 1 if mark["brace"] == "{" else -1
+        if depth < 0 or braces < 0:
             return mark
     return None
 

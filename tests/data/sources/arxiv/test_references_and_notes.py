@@ -69,6 +69,15 @@ def test_entries_of_phyzzx_leave_their_citations():
     ("references", "frame"),
     [
         (f"\\begin{{small}}\\section*{{References}}\n{ENTRY}\n\\end{{small}}", "\\begin{small}\\end{small}"),
+        (f"{{\\small\n\\section*{{References}}\n{ENTRY}\n}}", "{\\small }"),
+        (
+            f"\\begin{{multicols}}{{2}}\n{{\\bf References}}\n\n{ENTRY}\n\\end{{multicols}}",
+            "\\begin{multicols}{2} \\end{multicols}",
+        ),
+        (
+            f"\\section*{{References}}\n{ENTRY}\n\\begin{{acknowledgments}}We thank.\\end{{acknowledgments}}",
+            "\\begin{acknowledgments}We thank.\\end{acknowledgments}",
+        ),
         ("\\begin{sources}{9}\n\\bibitem{a} A.\n\\begin{x}B\\end{x}\n\\bibitem{b} C.\n\\end{sources}", ""),
     ],
 )
