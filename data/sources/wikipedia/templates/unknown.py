@@ -17,7 +17,7 @@ from data.sources.wikipedia.templates.figures import in_scale, of_its_name, quan
 from data.sources.wikipedia.templates.forms import forms_of
 from data.sources.wikipedia.templates.languages import common
 from data.sources.wikipedia.templates.languages.plurals import counted
-from data.sources.wikipedia.templates.rules import nihongo
+from data.sources.wikipedia.templates.rules import interlanguage, nihongo
 
 _FRENCH_ORDINAL = re.compile(
     r"(?:\d+|[IVX]+|[IVXLC]{2,})(?:er|re|ère|e|ème|nd|nde)(?: [^\W\d]+(?: \d{4})?)?|2de?"
@@ -124,6 +124,8 @@ def running_text(arguments: list[str], language: str, name: str = "") -> str:
         return " ".join(positional)  # {{autosnelweg|A|1}}
     if len(positional) == 2 and _ABBREVIATION.fullmatch(name) and all(map(str.isdecimal, positional)):
         return f"{name} {'–'.join(positional)}"  # {{гг.|1990|1991}}
+    if 2 < len(positional) < 6 and any(part in LANGUAGES for part in positional[1:4]):
+        return interlanguage(positional, named)  # {{nem lefordított|Name|text|en|There}}
     if len(positional) == 3 and _NAME.fullmatch(positional[0]):
         positional = texts = positional[:1]
     if 2 < len(positional) < 5 and positional[0] in LANGUAGES and positional[1]:

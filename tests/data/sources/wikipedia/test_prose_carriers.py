@@ -196,6 +196,10 @@ CASES = [
         "It stood 8 years, 4 months and 15 days and 1 month and 1 day.",
     ),
     ("cs", "Most je {{barva|darkgreen|zelený}} a {{velikost|80%|malý}} tu.", "Most je zelený a malý tu."),
+    # links to other Wikipedias by any name
+    ("hu", "Itt a {{nem lefordított|Híd|régi híd|en|Bridge}} áll.", "Itt a régi híd áll."),
+    ("cs", "Je to {{link interwiki|Most|en|Bridge}} tu.", "Je to Most tu."),
+    ("es", "Es {{enlace interlingüístico|idioma=en|es=Puente|original=Bridge}} allí.", "Es Puente allí."),
 ]
 
 

@@ -33,7 +33,7 @@ cita necesaria → @wrapped
 nº | n.º | num → n.º[ {1}]
 msnm → [{1} ]m s. n. m.
 convertir → @convert
-enlace interlingüístico → {1}
+enlace interlingüístico → {1,texto,es}
 nihongo → @nihongo
 exp → @raised
 subíndice → @lowered
