@@ -24,7 +24,11 @@ _ADDRESS = re.compile(r"\{\s*+(?:(?:https?|ftp|mailto):|www\.|10\.\d{4,9}/)[^\s{
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}[^\s{}]*+\s?\}")
 _MOST_ADDRESS = 2000  # characters before its last %
 _GROUP = re.compile(r"\\(?:begin|b|end|e)group(?![A-Za-z@])|\\.|[{}]")
-_MOST_BEFORE = 500  # look for a group's beginning in this many characters
+_MOST_BEFORE = 500  # look for a group's or line's beginning in this many characters
+_HEAD = re.compile(
+    r"[ \t]*+\\(?:(?:sub){0,2}section|(?:sub)?paragraph|chapter|part|begin)\*?"
+    r"(?:\[[^][\n]*+\]|\{[^{}\n]*+\})++(?:\\label\{[^{}\n]*+\})?"
+)
 _PERCENT_COMMENTS = re.compile(r"\\catcode[ \t]*+`\\?%[ \t]*+=?[ \t]*+14(?!\d)")
 # An @ that is part of a name, as in \verb@egroup; not one that another @ closes, as in \verb@5 % x@.
 _AT_NAME = r"@(?![A-Za-z@]{0,100}[^A-Za-z@\n\\{}][^@\n]{0,200}@)"
@@ -58,9 +62,9 @@ def strip_comments(text: str, resolve: Resolve | None = None, verbatim: Verbatim
     r"""The text without its comments, as TeX reads it: `\%` and verbatim text are not comments.
 
     A line with nothing but a comment is left out; at the end of another line, `%` removes the line's end
-    too, as in TeX, where a space would otherwise appear. Environments that are comments and branches that
-    are never taken (`\iffalse`, `\if0`, the `\else` of `\iftrue`) are comments too. With `resolve`, what it
-    returns takes the place of `\input` and its kin.
+    too, as in TeX, where a space would otherwise appear; after a heading or \begin none would. Environments
+    that are comments and branches that are never taken (`\iffalse`, `\if0`, the `\else` of `\iftrue`) are
+    comments too. With `resolve`, what it returns takes the place of `\input` and its kin.
     """
     if "%" not in text and "\\" not in text:
         return text
@@ -201,7 +205,7 @@ def _comment(text: str, percent: int) -> tuple[int, int]:
         stop -= 1
     if stop == 0 or text[stop - 1] == "\n":
         return stop, min(line_end + 1, len(text))
-    if stop < percent:
+    if stop < percent or (text[stop - 1] == "}" and _is_head(text, stop)):
         return stop, line_end
     position = line_end
     while position < len(text):
@@ -216,6 +220,12 @@ def _comment(text: str, percent: int) -> tuple[int, int]:
     if following in ("", "\n") or (following.isalpha() and ends_in_word(text, stop)):
         return stop, line_end
     return stop, position
+
+
+def _is_head(text: str, end: int) -> bool:
+    r"""Whether only a heading or a \begin is on the line up to here: TeX skips blanks after these."""
+    start = text.rfind("\n", max(0, end - _MOST_BEFORE), end) + 1
+    return _HEAD.fullmatch(text, start, end) is not None
 
 
 def _literal_end(text: str, at: int, position: int) -> int:

@@ -19,6 +19,9 @@ from tests.support.papers import body
         ("kept% the character before it stays\nnext", "keptnext"),
         ("affine-%\n    invariant", "affine-invariant"),
         ("{%\n%\n  % \n  a}", "{a}"),
+        ("\\section*{A \\% of}\\label{b}% c\nText", "\\section*{A \\% of}\\label{b}\nText"),
+        (" \\begin{table}{t}%\n  \\caption{a%\n}", " \\begin{table}{t}\n  \\caption{a}"),
+        ("a\\begin{b}%\nc\\end{b}%\nd", "a\\begin{b}c\\end{b}d"),
         ("a%\n\nb", "a\n\nb"),  # the empty line is still a paragraph's end
         ("\\foo%\nbar", "\\foo\nbar"),  # or it would read \foobar
         ("\\\\% a line break, then a comment\nb", "\\\\b"),
