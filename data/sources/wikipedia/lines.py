@@ -18,6 +18,7 @@ _WORD = re.compile(r"[^\W\d_]+\.?")
 _CLAUSE = re.compile(r"([;,]\s+)")  # `_readable_clauses` adds the space before it
 # Punctuation left over at the start of a line.
 _STRAY = re.compile(r"\A[ ,;:]*(?:\.(?![\w.])[ ,;:]*|[—–-] +)?")
+_QUOTES = ('""', "“”", "„“", "„”", "«»")
 _SIGN = re.compile(
     rf"(?<![^\W_])(?:[A-Z]{{1,2}})?[$€£¥₹]{HOLE}"
 )  # ${{inflation|…}}: a sign without its amount
@@ -54,6 +55,9 @@ def without_gaps(text: str) -> str:
                 pieces[-1], piece = left[:-1].rstrip(" "), piece[1:]
         elif left.endswith("[") and piece.startswith("]"):  # [{{efn|…}}]
             pieces[-1], piece = left[:-1].rstrip(" "), piece[1:]
+        elif not space and left[-1:] + piece[:1] in _QUOTES and left[-2:-1] in ("", " ", "("):
+            left, piece = left[:-1].rstrip(" "), piece[1:]  # the album "{{xyz}}"
+            pieces[-1] = _without_left_over(left) if piece[:1] in (",", ";", ".") else left
         elif piece.startswith(")"):
             pieces[-1] = left.rstrip(" ,;")
         elif piece.startswith((",", ";")) or (space and piece[:1] == "."):

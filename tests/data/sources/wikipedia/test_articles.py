@@ -136,6 +136,8 @@ CASES = [
     ("it", "{{Approfondimento|titolo=x|contenuto=Il ponte regge.}}\n{{Riquadro|È vecchio.}}",
      "Il ponte regge.\nÈ vecchio."),
     ("de", "Zeichen: {{Farblegende|red|Brücke}} und so.", "Zeichen: Brücke und so."),
+    ("en", "It had a band, \"{{xyz}}\", and \"a\"{{efn|x}} \"b\" or “{{xyz}}”.",
+     "It had a band, and \"a\" \"b\" or."),
 ]  # fmt: skip
 
 
