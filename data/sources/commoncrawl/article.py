@@ -2,8 +2,8 @@
 
 The article is the deepest element that holds more than half of the page's paragraph text, not counting links,
 and is neither a list nor a quotation. Everything after it and its last section of the same kind is outside.
-What precedes is outside if that is mostly links or a box. Boxes inside it are recognized by their
-conventional names (Mozilla's Readability), which words of a sentence may have, too.
+What precedes is outside if that is a box or mostly links, but for titles. Boxes inside it are recognized by
+their conventional names (Mozilla's Readability), which words of a sentence may have, too.
 
 c/outline.c finds all this in the serialized page, because every element touched here takes microseconds. The
 functions here do the same if it is not compiled, and for pages that it cannot read.
@@ -152,7 +152,9 @@ def _surroundings(path: list[ElementNode]) -> list[ElementNode]:
             is_outside = not _continues(element, sibling, place < whole) and _is_outside(sibling)
             (found if is_outside else boxed).append(sibling)
         for sibling in _siblings(element, lambda each: each.previous_element_sibling):
-            (found if _is_outside(sibling) else boxed).append(sibling)
+            # A title may link to its own page.
+            is_outside = sibling.tag not in _HEADINGS and _is_outside(sibling)
+            (found if is_outside else boxed).append(sibling)
     found += [box for element in boxed for box in select(element, _BOXES) if _is_box(box)]
     return [element for element in found if not element.has_attribute("hidden")]
 

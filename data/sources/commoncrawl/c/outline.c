@@ -85,6 +85,11 @@ static int is_outside(const Page *page, const Words *words, int32_t which) {
     return is_box(words, page->elements + which) || is_mostly_links(page, which);
 }
 
+/* Whether this is <h1> to <h6>: a title may link to its own page. */
+static int is_heading(const Element *element) {
+    return element->n_name == 2 && element->name[0] == 'h' && element->name[1] >= '1' && element->name[1] <= '6';
+}
+
 /* Whether this is a section of a document that Word wrote: Section1, WordSection2. */
 static int is_of_word(const Element *element) {
     const byte *at = element->class, *end = at + element->n_class;
@@ -168,8 +173,10 @@ static int append_surroundings(const Page *page, const Words *words, int32_t art
             int outside = i > last || (is_outside(page, words, i) && !continues(page, words, at, i, in_whole));
             if (append_sibling(page, words, i, outside, ways) < 0) return -1;
         }
-        for (int32_t i = page->elements[at].previous; i >= 0; i = page->elements[i].previous)
-            if (append_sibling(page, words, i, is_outside(page, words, i), ways) < 0) return -1;
+        for (int32_t i = page->elements[at].previous; i >= 0; i = page->elements[i].previous) {
+            int outside = !is_heading(page->elements + i) && is_outside(page, words, i);
+            if (append_sibling(page, words, i, outside, ways) < 0) return -1;
+        }
     }
     return 0;
 }

@@ -113,6 +113,14 @@ def test_an_introduction_to_the_article_is_kept_but_its_links_are_not():
     assert found[:2] == ["Gears", "What this is about."] and len(found) == 7
 
 
+@pytest.mark.parametrize("tag", ["h1", "h2", "h3"])
+def test_a_title_that_links_to_its_own_page_is_kept(tag):
+    title = f"<{tag}><a href=/gears>All about gears</a></{tag}>"
+    teaser = "<div><a href=/wheels>All about wheels</a></div>"
+    body = f"<div>{teaser}{title}<div>{paragraphs('gears', 3)}</div></div>"
+    assert lines(page(body)) == ["All about gears", *(sentence("gears", n) for n in range(3))]
+
+
 def test_an_introduction_in_a_link_without_a_target_is_kept():
     for tag, n in (("a class=lead", 7), ("a href=/x", 6)):
         body = f"<h1>Gears</h1><p><{tag}>What this is about.</a></p>"
