@@ -113,11 +113,14 @@ def remove_page_ends(body: ElementNode) -> None:
 
 
 def _remove_named(body: ElementNode, names: set[str]) -> None:
-    unseen, small, surroundings, widgets, gutters, words = (
+    unseen, small, surroundings, widgets, gutters, words, posts = (
         _elements(body, [name for name in names if kind_of(name) == kind])
-        for kind in ("unseen", "small", "surroundings", "widget", "gutter", "word")
+        for kind in ("unseen", "small", "surroundings", "widget", "gutter", "word", "post")
     )
     without_words(words)
+    for post in posts:
+        if post.tag == "blockquote":
+            post.remove_attribute("class")
     small = [*unseen, *without_words(small)]
     size = len(text_of(body)) if surroundings or widgets else 0
     widgets = _outermost(widgets)

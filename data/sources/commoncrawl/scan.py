@@ -85,6 +85,8 @@ _BOXES = {
         "sign[-_]?(?:in|up)", "account", "next", "prev(?:ious)?", "permalink", "logo", "sponsor(?:ed)?",
         "donate", "promoted", "paid", "banner", "advert(?:isement)?", "entry-date", "published",
     ),
+    # A post that an article quotes, which resiliparse takes for a link to share the page.
+    "post": ("twitter-(?:tweet|video)",),
     # Line numbers of code: Pygments, SyntaxHighlighter, Rouge, Crayon, WP-Syntax, highlight.js, GitHub.
     "gutter": (
         "gutter", "linenos?", "linenodiv", "line-?numbers?", "line_numbers?", "rouge-gutter", "crayon-nums",

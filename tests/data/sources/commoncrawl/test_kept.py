@@ -129,6 +129,12 @@ def test_words_of_a_sentence_are_kept(sentence: str, text: str):
     assert lines(f"<p>{sentence}</p>") == [text]
 
 
+def test_a_post_that_an_article_quotes_is_kept():
+    post = "<p lang=en>The gate is shut.</p>&mdash; Ada (@ada) <a href=/p>May 1</a>"
+    assert lines(f"<blockquote class=twitter-tweet>{post}</blockquote>")[0] == "The gate is shut."
+    assert lines("<a class=twitter-timeline href=/t>Tweets by Ada</a>") == []
+
+
 def test_a_byline_and_topics_are_still_dropped():
     assert lines("<p><a rel=author href=/a>Ada Bo</a></p><p><a rel=tag href=/t>boats</a></p>") == []
 

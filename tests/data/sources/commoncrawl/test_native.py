@@ -141,7 +141,7 @@ def test_names_of_every_kind_pass_the_scan(native: ModuleType):
         "share-buttons": "small", "a2a_share_x": "small", "userprofile": "small", "sr-only": "unseen",
         "siteinfo": "surroundings", "cookie-law-info-bar": "surroundings", "newsletter-box": "surroundings",
         "widgets-area": "widget", "widget_text": "widget", "linenos": "gutter", "hljs-ln-numbers": "gutter",
-        "email-link": "word", "log-in": "word",
+        "email-link": "word", "log-in": "word", "twitter-tweet": "post",
     }  # fmt: skip
     names = [*kinds, *scan.PICTURES, *scan.EMOJI, *scan.COLLAPSED, *scan.LEVELS]
     html = "".join(f"<p class='{name}'><p id={name.upper()}>" for name in names)
