@@ -183,12 +183,18 @@ def without_words(surroundings: list[ElementNode]) -> list[ElementNode]:
     return boxes
 
 
-def is_word(element: ElementNode) -> bool:
-    """Whether an inline element is a part of code, the smaller part of a sentence, or a program's menu."""
+def sentence_of(element: ElementNode) -> ElementNode | None:
+    """The paragraph, item or heading that an inline element stands in."""
     around = element.parent_element
     while around is not None and around.tag in _INLINE:
         around = around.parent_element
-    if around is None or around.tag not in _TEXTS | _HEADINGS:
+    return around if around is not None and around.tag in _TEXTS | _HEADINGS else None
+
+
+def is_word(element: ElementNode) -> bool:
+    """Whether an inline element is a part of code, the smaller part of a sentence, or a program's menu."""
+    around = sentence_of(element)
+    if around is None:
         return False
     text = text_of(around)
     if _names_menu(element) and _has_letters(text.replace(text_of(element), "", 1)):

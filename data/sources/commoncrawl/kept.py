@@ -4,6 +4,7 @@ In: the parsed page. Out: the page changed so that these are extracted.
 
 - Figures: tables, programs and quotations in them, with their captions. Pictures' captions stay dropped.
 - Words of a sentence: links with a relation (`rel=tag`), buttons, labels, dates.
+- Notes to the text in <aside> that are named so: note, tip, warning.
 - Accordions: the buttons, labels and closed links that open a text are its headings, and the text is shown.
 - Sections with an id that names a box and is made of their own heading's words (Pandoc).
 - Lists near the body or with links, dropped as if each were a menu. Those near the body or after a paragraph
@@ -16,9 +17,19 @@ from typing import cast
 from resiliparse.parse.html import HTMLTree, NodeType
 from resiliparse.parse.html.node import ElementNode, Node
 
-from data.sources.commoncrawl.article import is_word
+from data.sources.commoncrawl.article import is_word, sentence_of
 from data.sources.commoncrawl.elements import is_mostly_links, rename, select, sizes, span, text_of
-from data.sources.commoncrawl.scan import COLLAPSED, CONTROL, FIGURE, LEVELS, LISTS, RELATED, TIME, Facts
+from data.sources.commoncrawl.scan import (
+    COLLAPSED,
+    CONTROL,
+    FIGURE,
+    LEVELS,
+    LISTS,
+    PAGE_END,
+    RELATED,
+    TIME,
+    Facts,
+)
 
 _NEAR_LISTS = "body > ul, body > * > ul, body > * > * > ul"  # dropped as the site's navigation
 _LISTS = f"{_NEAR_LISTS}, p + ul, p + ul ul"  # a list after a paragraph belongs to it
@@ -38,6 +49,9 @@ _TITLES = "h1, h2, h3, h4, h5, h6, dt, summary"
 _TOGGLES = ("data-toggle", "data-bs-toggle")
 _TARGETS = ("aria-controls", "data-target", "data-bs-target")
 _OPENING = re.compile("accordion|collapsible|faq|question|spoiler", re.IGNORECASE)
+_NOTE = re.compile(
+    r"\b(?:admonition|attention|callout|caution|danger|hint|important|note|tip|warning)\b", re.IGNORECASE
+)
 _FIELDS = "form, select, textarea"
 _SWITCHES = ("checkbox", "radio")
 _HIDDEN_CLASS = re.compile(
@@ -55,9 +69,11 @@ def keep_text(tree: HTMLTree, body: ElementNode, facts: Facts, most_read: int) -
     if facts.features & TIME:
         _keep_dates(tree, body)
     if facts.features & FIGURE:
-        _keep_figures(tree, body)
+        _keep_figures(tree, body, most_read)
+    if facts.features & PAGE_END:
+        _keep_notes(tree, body, most_read)
     if facts.features & RELATED:
-        _keep_related(body)
+        _keep_related(body, most_read)
     if facts.features & CONTROL or not COLLAPSED.isdisjoint(facts.names):
         _keep_controls(tree, body, most_read)
     if not LEVELS.isdisjoint(facts.names):
@@ -81,13 +97,18 @@ def _is_sentence(text: str, date: str) -> bool:
     return is_closed or len(text) > _DATE_SHARE * len(date)
 
 
-def _keep_figures(tree: HTMLTree, body: ElementNode) -> None:
+def _keep_figures(tree: HTMLTree, body: ElementNode, left: int) -> None:
     """Keep figures of text, but not quotations from the same page; break the line at the others."""
     for figure in select(body, "figure:not([hidden])"):
-        texts = [each for each in select(figure, _FIGURE_TEXTS) if each.closest("figcaption") is None]
+        left -= len(text_of(figure))
+        if left < 0:
+            break
+        captions = select(figure, "figcaption")
+        in_captions = {each for caption in captions for each in select(caption, _FIGURE_TEXTS)}
+        texts = (each for each in select(figure, _FIGURE_TEXTS) if each not in in_captions)
         is_text = any(text_of(each).strip() for each in texts) and _REPEATED not in (figure.class_name or "")
         if is_text and not is_mostly_links(figure):
-            for caption in select(figure, "figcaption"):
+            for caption in captions:
                 rename(tree, caption, "div", ("class", "id"))
             rename(tree, figure, "div", ("class", "id"))
         elif _is_text(figure.previous_sibling) and _is_text(figure.next_sibling):
@@ -98,9 +119,21 @@ def _is_text(node: Node | None) -> bool:
     return node is not None and node.type == NodeType.TEXT and bool((node.text_content or "").strip())
 
 
-def _keep_related(body: ElementNode) -> None:
+def _keep_notes(tree: HTMLTree, body: ElementNode, left: int) -> None:
+    for aside in select(body, "aside[class]:not([hidden])"):
+        left -= len(text_of(aside))
+        if left < 0:
+            break
+        if _NOTE.search((aside.class_name or "").replace("_", "-")) and not is_mostly_links(aside):
+            rename(tree, aside, "div")
+
+
+def _keep_related(body: ElementNode, left: int) -> None:
     """Keep links and names in sentences that have a relation to the page."""
     for element in select(body, _RELATED):
+        left -= _n_around(element)
+        if left < 0:
+            break
         if is_word(element):
             for name in _RELATIONS:
                 if element.has_attribute(name):
@@ -111,6 +144,9 @@ def _keep_controls(tree: HTMLTree, body: ElementNode, left: int) -> None:
     """Keep the controls that are words of a sentence, a heading's text, or open the text after them."""
     for control in select(body, _CONTROLS):
         text = text_of(control).strip()
+        left -= len(text) + _n_around(control)
+        if left < 0:
+            break
         if not any(map(str.isalnum, text)):
             continue
         if is_word(control) and not _is_tool(control):
@@ -130,6 +166,12 @@ def _keep_controls(tree: HTMLTree, body: ElementNode, left: int) -> None:
             _show(tree, control, "span" if is_title else "div")
         if panel is not None:
             _unhide(panel)
+
+
+def _n_around(element: ElementNode) -> int:
+    """How many characters `is_word` reads."""
+    sentence = sentence_of(element)
+    return len(text_of(sentence)) if sentence is not None else 0
 
 
 def _is_field(control: ElementNode) -> bool:

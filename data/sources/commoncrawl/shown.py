@@ -8,7 +8,7 @@ Lists have the numbers or letters that they are shown with.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 from resiliparse.parse.html import HTMLTree
@@ -174,7 +174,7 @@ def _label_lists(tree: HTMLTree, body: ElementNode) -> None:
     """Write the labels of lists that are not numbered 1, 2, 3: a., iv., 3. 2. 1., or none."""
     lists = [*select(body, _LABELED_LISTS), *(item.parent_element for item in select(body, _LABELED_ITEMS))]
     for element in dict.fromkeys(each for each in lists if each is not None):
-        items = [item for item in element.children if item.tag == "li"]
+        items = [item for item in _children(element) if item.tag == "li"]
         style = _style(element)
         is_reversed = element.has_attribute("reversed")
         if style == "decimal" and not is_reversed and not any(item.has_attribute("value") for item in items):
@@ -191,6 +191,13 @@ def _label_lists(tree: HTMLTree, body: ElementNode) -> None:
             number += -1 if is_reversed else 1
             rename(tree, item, "dd")
         rename(tree, element, "dl")
+
+
+def _children(element: ElementNode) -> Iterator[ElementNode]:
+    child = element.first_element_child
+    while child is not None:
+        yield child
+        child = child.next_element_sibling
 
 
 def _style(element: ElementNode) -> str:

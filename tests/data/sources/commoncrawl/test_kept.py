@@ -1,5 +1,7 @@
 """Text that resiliparse's rules drop wherever it is: in figures, sentences, accordions and sections."""
 
+import time
+
 import pytest
 
 pytest.importorskip("resiliparse", reason="resiliparse is not installed (pip install -e '.[data]')")
@@ -135,6 +137,17 @@ def test_a_post_that_an_article_quotes_is_kept():
     assert lines("<a class=twitter-timeline href=/t>Tweets by Ada</a>") == []
 
 
+@pytest.mark.parametrize("name", ["note", "a tip", "starlight-aside--caution", "callout_box"])
+def test_a_note_in_an_aside_is_kept(name: str):
+    assert len(lines(f"<aside class='{name}'>{ANSWER}</aside>")) == 1
+    assert lines(f"<aside class='{name}'>{LINKS}</aside>") == []
+
+
+@pytest.mark.parametrize("name", ["related", "notebook-shop", "tips", "author-info"])
+def test_other_asides_are_dropped(name: str):
+    assert lines(f"<aside class={name}>{ANSWER}</aside>") == []
+
+
 def test_a_byline_and_topics_are_still_dropped():
     assert lines("<p><a rel=author href=/a>Ada Bo</a></p><p><a rel=tag href=/t>boats</a></p>") == []
 
@@ -159,3 +172,25 @@ def test_a_list_with_links_is_kept_in_every_script(word: str, space: str):
         item = f"{word} {'y' * n}"
         kept = lines("<ul>" + f"<li><a href=/a>{space}{word}</a> {'y' * n}</li>" * 4 + "</ul>")
         assert kept == ([f"• {item}"] * 4 if 2 * len(word) <= len(item) else []), n
+
+
+@pytest.mark.parametrize(
+    ("begin", "repeated", "n"),
+    [
+        ("<ol type=a>", f"<li>{QUESTION}", 4000),
+        ("<p>So it is.", f"<a rel=tag href=/t>{QUESTION}</a>", 16_000),
+        ("<p>So it is.", f"<label>{QUESTION}</label>", 16_000),
+        (PARAGRAPH, f"<figure><table><tr><td>{QUESTION}", 400),
+        (PARAGRAPH, f"<div aria-expanded=false>{QUESTION}", 1000),
+    ],
+)
+def test_what_is_repeated_is_not_read_again_for_each(begin: str, repeated: str, n: int):
+    started = time.process_time()
+    extract(f"<body><main>{begin}{repeated * n}")
+    assert time.process_time() - started < 5  # far more if each is
+
+
+@pytest.mark.parametrize("accordion", ["a plain button", "a term"])
+def test_a_long_accordion_is_kept_whole(accordion: str):
+    items = [ACCORDIONS[accordion].format(q=QUESTION, a=ANSWER, id=n) for n in range(60)]
+    assert lines("".join(items)).count(QUESTION) == 60
