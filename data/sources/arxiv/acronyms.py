@@ -38,39 +38,37 @@ class _Entry:
     shorts: str  # its plurals
     longs: str
     first: str = ""  # what is shown at first, if that is no combination of these
-    is_used: bool = False  # its long form has been shown
+    shown_in: int = -1  # its long form has been shown since this many resets of all
 
 
 def written_out(body: str, latex: str) -> str:
     """The body with its acronyms in the words that its paper defines."""
     entries = _entries(latex) if any(sign in latex for sign in _SIGNS) else {}
-    read, out, place = Arguments(), [], 0
+    read, out, place, n_resets = Arguments(), [], 0, 0
     for mark in _USES.finditer(body) if entries else ():
-        if not mark["rest"]:
-            for entry in entries.values():
-                entry.is_used = False
+        n_resets += not mark["rest"]  # \glsresetall
         option = read.option(body, mark.end()) if mark["rest"] and mark.start() >= place else None
         key = _KEY.match(body, option[1] if option else mark.end())
         entry = entries.get(key[1]) if key else None
         if key is None or entry is None or mark.start() < place:
             continue
         append(out, body[place : mark.start()])
-        append(out, _shown(mark, entry))
+        append(out, _shown(mark, entry, n_resets))
         place = key.end()
     append(out, body[place:])
     return "".join(out)
 
 
-def _shown(use: re.Match, entry: _Entry) -> str:
+def _shown(use: re.Match, entry: _Entry, n_resets: int) -> str:
     name = use["capital"].lower() + use["rest"]
     form = _FORMS[name]
     short, long = (entry.shorts, entry.longs) if use["plural"] else (entry.short, entry.long)
     if form == "nothing":
-        entry.is_used = "reset" not in name
+        entry.shown_in = -1 if "reset" in name else n_resets
         return ""
     if form == "any":
-        form = "short" if entry.is_used else "full"
-        entry.is_used = True
+        form = "short" if entry.shown_in == n_resets else "full"
+        entry.shown_in = n_resets
     if form == "full" and (long or entry.first):
         shown = entry.first or f"{long} ({short})"
     else:

@@ -37,9 +37,15 @@ def plain_names(preamble: str) -> set[str]:
         used = set(_WORD.findall(body))
         if 0 < len(body) < _LONGEST and not PROGRAMS.search(_WORD.sub("", body)):
             uses[mark[1]] = used
-    while others := [name for name, used in uses.items() if not used <= uses.keys()]:
-        for name in others:
-            del uses[name]
+    users: dict[str, list[str]] = {}
+    for name, used in uses.items():
+        for each in used:
+            users.setdefault(each, []).append(name)
+    others = [name for name in users if name not in uses]
+    while others:  # what uses a name that is no text is none either
+        for user in users.get(others.pop(), ()):
+            if uses.pop(user, None) is not None:
+                others.append(user)
     return set(uses)
 
 

@@ -22,6 +22,7 @@ _SUFFIX = re.compile(
 # A meaning that is kept, \let\old@hat\hat, but no conditional, which files that are input use too.
 _KEPT = re.compile(rf"\\let\s*+(?!\\if){_NAME}[ \t]*+=?[ \t]?\\(?!if|(?:fi|else)(?![A-Za-z@]))[A-Za-z@]")
 _AFTER = re.compile(rf"\\futurelet\s*+\\[A-Za-z@]++\s*+{_NAME}")  # bodies.py knows those that add a period
+_LETTERS = re.compile(r"\\([A-Za-z]++)")
 CHOOSES = re.compile(rf"{PEEKS.pattern}|{STYLES.pattern}|\\WithSuffix|{_KEPT.pattern}")
 _MOST = 10  # choices of one call
 _BRANCHES = 300  # look for names in this many characters
@@ -42,7 +43,8 @@ def by_letters(preamble: str, plain: set[str]) -> tuple[str, set[str]]:
     chosen = chosen.intersection(_DEFINED.findall(preamble)).union(_KEPT.findall(preamble), plain)
     chosen.difference_update(_AFTER.findall(preamble))
     names = {name: name.replace("@", "At") for name in chosen}
-    names = {name: new for name, new in names.items() if f"\\{new}" not in preamble}
+    known = set(_LETTERS.findall(preamble))
+    names = {name: new for name, new in names.items() if new not in known}
     if names:
         preamble = _WORD.sub(lambda mark: "\\" + names.get(mark[1], mark[1]), preamble)
     stars = {name + with_star for _, name in suffixed for with_star in ("WithStar", "WithoutStar")}
