@@ -160,12 +160,11 @@ def _keep_controls(tree: HTMLTree, body: ElementNode, left: int) -> None:
             left -= size
             if left < 0:
                 break
-            if size <= len(text) or 2 * n_linked > size or _has_fields(panel):
-                panel = None
+            if not size or 2 * n_linked > size or _has_fields(panel):
+                continue  # a menu or a form
+            _unhide(panel)
         if is_title or panel is not None:
             _show(tree, control, "span" if is_title else "div")
-        if panel is not None:
-            _unhide(panel)
 
 
 def _n_around(element: ElementNode) -> int:

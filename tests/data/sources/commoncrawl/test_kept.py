@@ -89,6 +89,10 @@ def test_an_accordions_questions_and_answers_are_kept(accordion: str, times: int
     assert lines("".join(items)) == [QUESTION, answer] * times
 
 
+def test_a_short_answer_is_kept():
+    assert lines(f"<button class=faq>{QUESTION}</button><div hidden>No.</div>") == [QUESTION, "No."]
+
+
 @pytest.mark.parametrize(
     "tool",
     [
@@ -101,6 +105,7 @@ def test_an_accordions_questions_and_answers_are_kept(accordion: str, times: int
         "<button data-toggle=modal data-target=#m>Subscribe</button>",
         "<p><button class=share hidden>Share</button></p>",
         "<button aria-expanded=false>+</button>",
+        f"<h4 aria-expanded=false>Your company</h4>{LINKS}",
         "<label for=c>Your name</label><input id=c>",
     ],
 )  # fmt: skip
