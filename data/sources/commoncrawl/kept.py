@@ -143,8 +143,9 @@ def _keep_related(body: ElementNode, left: int) -> None:
 def _keep_controls(tree: HTMLTree, body: ElementNode, left: int) -> None:
     """Keep the controls that are words of a sentence, a heading's text, or open the text after them."""
     for control in select(body, _CONTROLS):
-        text = text_of(control).strip()
-        left -= len(text) + _n_around(control)
+        text, title = text_of(control).strip(), control.closest(_TITLES)
+        titled = text_of(title).strip() if title is not None else ""
+        left -= len(text) + len(titled) + _n_around(control)
         if left < 0:
             break
         if not any(map(str.isalnum, text)):
@@ -152,8 +153,7 @@ def _keep_controls(tree: HTMLTree, body: ElementNode, left: int) -> None:
         if is_word(control) and not _is_tool(control):
             _show(tree, control, "span")
             continue
-        title = control.closest(_TITLES)
-        is_title = title is not None and text_of(title).strip() == text and not _is_field(control)
+        is_title = titled == text and not _is_field(control)
         panel = _panel(body, control, text)
         if panel is not None:
             size, n_linked = sizes(panel)

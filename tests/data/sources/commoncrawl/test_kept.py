@@ -185,6 +185,7 @@ def test_a_list_with_links_is_kept_in_every_script(word: str, space: str):
         ("<ol type=a>", f"<li>{QUESTION}", 4000),
         ("<p>So it is.", f"<a rel=tag href=/t>{QUESTION}</a>", 16_000),
         ("<p>So it is.", f"<label>{QUESTION}</label>", 16_000),
+        ("<h2>So it is.", f"<div><button>{QUESTION}</button></div>", 16_000),
         (PARAGRAPH, f"<figure><table><tr><td>{QUESTION}", 400),
         (PARAGRAPH, f"<div aria-expanded=false>{QUESTION}", 1000),
     ],
