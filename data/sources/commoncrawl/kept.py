@@ -7,8 +7,9 @@ In: the parsed page. Out: the page changed so that these are extracted.
 - Notes to the text in <aside> that are named so: note, tip, warning.
 - Accordions: the buttons, labels and closed links that open a text are its headings, and the text is shown.
 - Sections with an id that names a box and is made of their own heading's words (Pandoc).
-- Lists near the body or with links, dropped as if each were a menu. Those near the body or after a paragraph
-  that are not mostly links are moved deeper, with hidden text that makes their links a small part.
+- Lists near the body or with links, dropped as if each were a menu. Those near the body, after a paragraph or
+  by a documentation system that are not mostly links are moved deeper, with hidden text that makes their
+  links a small part.
 """
 
 import re
@@ -32,7 +33,8 @@ from data.sources.commoncrawl.scan import (
 )
 
 _NEAR_LISTS = "body > ul, body > * > ul, body > * > * > ul"  # dropped as the site's navigation
-_LISTS = f"{_NEAR_LISTS}, p + ul, p + ul ul"  # a list after a paragraph belongs to it
+_OWN_LISTS = ".itemizedlist > ul, ul.simple, .mw-parser-output > ul"  # DocBook's, docutils', MediaWiki's
+_LISTS = f"{_NEAR_LISTS}, {_OWN_LISTS}, p + ul, p + ul ul"  # a list after a paragraph belongs to it
 _LIST_DEPTH = 3
 _LINKED = 5  # resiliparse drops lists with more than a fifth of their bytes in links, at any depth
 _DATES = "p time, li time, dd time, blockquote time"

@@ -170,6 +170,20 @@ def test_a_note_in_the_article_is_kept_and_one_around_it_is_not():
     assert "two nights" not in outside
 
 
+@pytest.mark.parametrize(
+    "box",
+    ["<div class=itemizedlist><ul type=disc>{}</ul></div>", "<ul class='simple'>{}</ul>"],
+)
+def test_a_manuals_list_with_links_is_kept_wherever_it_is(box: str):
+    item = "<li><p>The <a href=/g>upper gate</a> is shut.</p></li>"
+    assert lines(f"<div>{PARAGRAPH}<h3>Gates</h3>{box.format(item * 2)}</div>") == [
+        "Gates",
+        *["• The upper gate is shut."] * 2,
+    ]
+    menu = "<li><a href=/g>The upper gate of the lock</a></li>"
+    assert lines(f"<div>{PARAGRAPH}{box.format(menu * 2)}</div>") == []
+
+
 @pytest.mark.parametrize("word", ["mosty", "мосты", "橋と川", "łódź 🚤"])
 @pytest.mark.parametrize("space", ["", "  "])
 def test_a_list_with_links_is_kept_in_every_script(word: str, space: str):
