@@ -183,11 +183,7 @@ def _label_lists(tree: HTMLTree, body: ElementNode) -> None:
         for item in items:
             number = _number(item.getattr("value"), number)
             if style != "none":
-                first = _first_block(item)
-                mark = span(tree, f"{_label(number, style)}. ")
-                first.insert_before(mark, first.first_child) if first.first_child else first.append_child(
-                    mark
-                )
+                _first_block(item).prepend(span(tree, f"{_label(number, style)}. "))
             number += -1 if is_reversed else 1
             rename(tree, item, "dd")
         rename(tree, element, "dl")

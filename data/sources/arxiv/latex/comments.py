@@ -131,7 +131,7 @@ class _Scan:
             case "short" if self.is_short:  # a character that opens verbatim text
                 self.position = self.verbatim.short_end(self.text, self.position)
             case "literal":
-                self.literal_end = _literal_end(self.text, mark.start(), self.position)
+                self.literal_end = _literal_end(self.text, mark.start(), self.position, self.read)
             case "url":
                 group = _LINE_GROUP.match(self.text, self.position)
                 self.position = group.end() if group else self.position
@@ -228,7 +228,7 @@ def _is_head(text: str, end: int) -> bool:
     return _HEAD.fullmatch(text, start, end) is not None
 
 
-def _literal_end(text: str, at: int, position: int) -> int:
+def _literal_end(text: str, at: int, position: int, read: Arguments) -> int:
     r"""Where a % is a comment again after a \catcode here: where its group or another \catcode ends that."""
     closed = 0
     for mark in reversed([*_GROUP.finditer(text, max(0, at - _MOST_BEFORE), at)]):
@@ -240,7 +240,7 @@ def _literal_end(text: str, at: int, position: int) -> int:
         elif closed:
             closed -= 1
         elif kind == "{":
-            return max(position, Arguments().group_end(text, mark.start()))
+            return max(position, read.group_end(text, mark.start()))
         else:
             return max(position, text.find(kind.replace("begin", "end").replace("\\b", "\\e"), position))
     ends = _PERCENT_COMMENTS.search(text, position)

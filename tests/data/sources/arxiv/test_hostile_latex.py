@@ -1,7 +1,8 @@
 """Hostile LaTeX takes linear time and bounded memory."""
 
 import time
-from itertools import pairwise
+from itertools import pairwise, product
+from string import ascii_lowercase
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -78,12 +79,22 @@ def test_a_paper_of_many_bombs_is_dropped():
         "\\def\\a{}" * 30_000,
         "\\expandafter" * 50_000,
         "\\bibliography{a}\\verb|b|" * 30_000,
+        "{\\catcode`\\%=12 " * 30_000,
         "\0\ufffe\U0010ffff\\" * 30_000,
     ],
     ids=lambda text: text[:24],
 )
 def test_hostile_text_takes_linear_time(text):
     assert seconds("\\section{A}" + text) < 8
+
+
+def test_many_names_of_a_preamble_take_linear_time():
+    names = [f"x{a}{b}{c}" for a, b, c in product(ascii_lowercase, repeat=3)]
+    chain = "".join(f"\\newcommand{{\\a@{a}}}{{\\a@{b}}}" for a, b in pairwise(names))
+    acronyms = "".join(f"\\newacronym{{{name}}}{{A}}{{all}}" for name in names)
+    for preamble, body in ((chain, ""), (acronyms, "\\glsresetall \\gls{xaaa} " * len(names))):
+        text = f"\\documentclass{{a}}{preamble}\\begin{{document}}\\section{{A}}{body}\\end{{document}}"
+        assert seconds(text) < 8
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -29,9 +29,9 @@ _BRANCHES = 300  # look for names in this many characters
 
 
 def by_letters(preamble: str, plain: set[str]) -> tuple[str, set[str]]:
-    """The preamble with letters for @ in names of macros chosen by what follows or by size; those names.
+    """The preamble with letters for @ in some names of macros, and those names.
 
-    Also in `plain` ones, which are short for text.
+    They are chosen by what follows or by size, or are in `plain`: short for text.
     """
     suffixed = _SUFFIX.findall(preamble)
     preamble = _SUFFIX.sub(_with_star, preamble)
