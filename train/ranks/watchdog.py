@@ -21,6 +21,7 @@ from train.ranks import identity
 EXIT_CODE = 75  # sysexits' EX_TEMPFAIL
 LONG = 10.0  # times the timeout, for the start, validation and saving
 GRACE = 3.0  # seconds between the dump and the exit, in which the other ranks dump too
+DUMP = 30.0  # seconds for the dump and GRACE, after which the process ends all the same
 POLL = 1.0
 
 
@@ -87,7 +88,8 @@ class Watchdog:
         return (self._folder.parent / ".lock").exists()
 
     def _end(self, doing: str, seconds: float) -> None:
-        faulthandler.cancel_dump_traceback_later()
+        # What hangs may take the dump with it: a GPU, or the disk of the run folder.
+        faulthandler.dump_traceback_later(DUMP, exit=True, file=sys.stderr)
         line = f"rank {self._rank}: no progress for {seconds:.0f} s ({doing})"
         where = "are above"
         try:
@@ -134,9 +136,9 @@ def _kill_the_stopped() -> None:
 
 
 def _dump_flight_recorder(path: Path) -> None:
-    """Write what each collective of this rank was doing, for torch's own tools. Only CUDA has a recorder."""
+    """Write what each of NCCL's collectives on this rank was doing, for torch's own tools."""
     import torch
 
     if torch.cuda.is_available() and torch.distributed.is_nccl_available():
-        c10d = importlib.import_module("torch._C._distributed_c10d")  # has the recorder in CUDA builds only
-        path.write_bytes(c10d._dump_fr_trace())
+        c10d = importlib.import_module("torch._C._distributed_c10d")
+        path.write_bytes(c10d._dump_nccl_trace())  # in CUDA builds only; _dump_fr_trace is gloo's recorder

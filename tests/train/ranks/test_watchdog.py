@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import torch
 
 from tests.support.runs import REPOSITORY
 from train.ranks import watchdog
@@ -45,6 +47,18 @@ ENDS = HANGS.replace("time.sleep(600)", "time.sleep(5)").replace(
     "\nwait_for_ever()\n", "\nwatchdog.close()\nwait_for_ever()\n"
 )
 
+# Like a dump that waits for the GPU that hangs, in C and with the interpreter's lock.
+DUMPS_FOR_EVER = HANGS.replace(
+    "\nfolder =",
+    """
+import ctypes
+
+module.DUMP = 2
+module._dump_flight_recorder = lambda path: ctypes.PyDLL(None).sleep(100)
+
+folder =""",
+)
+
 
 def start(script: str, folder, beats: int = 1) -> subprocess.CompletedProcess:
     return subprocess.run(
@@ -66,6 +80,24 @@ def test_a_hang_ends_the_process_and_leaves_the_stacks(tmp_path):
     assert "in wait_for_ever" in text
     (line,) = [line for line in ended.stderr.splitlines() if line.startswith("relama: ")]
     assert str(stacks) in line
+
+
+def test_a_dump_that_hangs_ends_the_process_all_the_same(tmp_path):
+    (tmp_path / ".lock").touch()
+    begun = time.monotonic()
+    ended = start(DUMPS_FOR_EVER, tmp_path)
+    assert ended.returncode == 1 and time.monotonic() - begun < 90, ended.stderr
+    assert "in wait_for_ever" in ended.stderr
+
+
+def test_what_nccl_was_doing_is_taken_from_its_own_recorder(tmp_path, monkeypatch):
+    """torch keeps gloo's collectives apart, in the recorder that all of its builds can dump."""
+    c10d = torch._C._distributed_c10d
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: True)
+    monkeypatch.setattr(c10d, "_dump_nccl_trace", lambda: b"nccl", raising=False)
+    watchdog._dump_flight_recorder(tmp_path / "nccl.pickle")
+    assert (tmp_path / "nccl.pickle").read_bytes() == b"nccl"
 
 
 def test_a_folder_that_is_not_yet_a_run_is_left_alone(tmp_path):
