@@ -106,8 +106,15 @@ def items_of(value: str) -> list[str]:
 
 
 def at_home(value: str) -> str:
-    """`value` with a leading ~ expanded: shells do not expand one after an equals sign."""
-    return os.path.expanduser(value) if value == "~" or value.startswith("~/") else value
+    """`value` with a leading ~ expanded: shells do not expand one after an equals sign.
+
+    Raises ConfigError for a user without a home folder, as in some containers.
+    """
+    if value != "~" and not value.startswith("~/"):
+        return value
+    if (found := os.path.expanduser(value)) == value:
+        raise ConfigError(f"{value}: this user has no home folder; give a path without ~, or set HOME")
+    return found
 
 
 def _checked(

@@ -166,7 +166,7 @@ def _api():
 def _load(config: Any) -> None:
     """Like `config.load_config`, but prints nothing without a kubeconfig, and reads KUBECONFIG now."""
     path = os.environ.get("KUBECONFIG")
-    if path or Path("~/.kube/config").expanduser().exists():
+    if path or os.path.exists(os.path.expanduser("~/.kube/config")):
         config.load_kube_config(config_file=path)
     else:
         config.load_incluster_config()

@@ -7,6 +7,7 @@ first, on one worker, so that tests that kill, wait or measure never compete wit
 import atexit
 import gc
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -176,3 +177,15 @@ def corpora(tmp_path_factory, worker_id: str) -> Path:
     folder.mkdir(exist_ok=True)
     prepare_sample(folder)
     return folder
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """A user without a home folder or a name, as in containers that run with any user id."""
+
+    def unknown(uid: int):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    for name in ("HOME", "XDG_CACHE_HOME", "RELAMA_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)

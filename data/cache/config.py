@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.errors import DataError
+
 GIB = 1 << 30
 
 
@@ -24,9 +26,20 @@ class CacheConfig:
     def folder(self) -> Path:
         if self.path is not None:
             return Path(os.path.expanduser(self.path))
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return Path(os.environ.get("RELAMA_CACHE") or Path(base, "relama"))
+        if named := os.environ.get("RELAMA_CACHE"):
+            return Path(named)
+        if (own := user_cache()) is None:
+            raise DataError(
+                "cache.path=null: this user has no home folder; give cache.path=FOLDER, or set HOME"
+            )
+        return own
 
     @property
     def bytes(self) -> int:
         return int(self.gib * GIB)
+
+
+def user_cache() -> Path | None:
+    """Relama's folder in the user's cache; None for a user without a home folder, as in some containers."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return None if base.startswith("~") else Path(base, "relama")

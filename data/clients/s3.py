@@ -10,7 +10,6 @@ import re
 import threading
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,7 +76,7 @@ def reader_of(url: str) -> S3Reader | None:
     settings = settings_of(os.environ)
     if scheme != "s3" or settings is None or not is_usable():
         return None
-    if any(Path(file).expanduser().exists() for file in OTHER_FILES):
+    if any(os.path.exists(os.path.expanduser(file)) for file in OTHER_FILES):
         return None
     bucket, _, prefix = path.partition("/")
     if {"", ".", ".."} & {*(prefix.split("/") if prefix else ())}:  # obstore alters or refuses these

@@ -130,6 +130,11 @@ def test_a_file_below_home_is_found(tmp_path, monkeypatch):
     assert expand(["config=~/my.yaml"]) == ["seed=7"]
 
 
+def test_a_path_below_home_is_refused_without_one(homeless):
+    with pytest.raises(ConfigError, match=r"^~/my\.yaml: this user has no home folder; give a path"):
+        expand(["config=~/my.yaml"])
+
+
 def test_an_empty_config_is_no_folder():
     with pytest.raises(ConfigError, match=r"^config=: empty; expected a YAML file of keys$"):
         expand(["config="])

@@ -69,6 +69,15 @@ def test_without_any_kubeconfig_there_is_one_line(tmp_path, monkeypatch, capsys)
     assert "kube" not in printed.out
 
 
+def test_without_a_home_there_is_one_line(tmp_path, monkeypatch, capsys, homeless):
+    pytest.importorskip("kubernetes")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    assert main([*COMMON, "run=r"]) == 1
+    error = capsys.readouterr().err
+    assert "no usable kubeconfig" in error and len(error.splitlines()) == 1
+
+
 @pytest.mark.parametrize("code", [0, NOTHING[0]])
 def test_waiting_ends_as_the_job_does_though_its_volume_is_not_here(code, tmp_path, monkeypatch, capsys):
     pytest.importorskip("kubernetes")

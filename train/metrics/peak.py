@@ -7,7 +7,6 @@ threads and dtype is kept in ~/.cache/relama/peaks.json ($XDG_CACHE_HOME/relama)
 
 import json
 import math
-import os
 import time
 from contextlib import suppress
 from datetime import date
@@ -17,6 +16,7 @@ import torch
 import torch.distributed as dist
 
 from data import folders
+from data.cache.config import user_cache
 from train.metrics.hardware import cpu_name, gpu_of
 from train.ranks import identity
 from train.ranks.together import gather_objects
@@ -76,7 +76,7 @@ def best_known(measured: float, dtype: torch.dtype, file: Path | None = None) ->
     best = remembered(dtype, file)
     if measured <= best:
         return best
-    if identity.local_rank() == 0:
+    if file and identity.local_rank() == 0:
         entry = {"flops": measured, "measured": date.today().isoformat()}
         _write(file, _read(file) | {_here(dtype): entry})
     return measured
@@ -84,7 +84,8 @@ def best_known(measured: float, dtype: torch.dtype, file: Path | None = None) ->
 
 def remembered(dtype: torch.dtype, file: Path | None = None) -> float:
     """The best figure so far of this processor, number of processes and threads; 0 if unknown."""
-    return _read(file or remembered_file()).get(_here(dtype), {}).get("flops", 0.0)
+    file = file or remembered_file()
+    return _read(file).get(_here(dtype), {}).get("flops", 0.0) if file else 0.0
 
 
 def _here(dtype: torch.dtype) -> str:
@@ -92,9 +93,10 @@ def _here(dtype: torch.dtype) -> str:
     return f"{cpu_name()}, {processes} × {threads} threads, {str(dtype).removeprefix('torch.')}"
 
 
-def remembered_file() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(cache) / "relama" / "peaks.json"
+def remembered_file() -> Path | None:
+    """None for a user without a home folder."""
+    cache = user_cache()
+    return cache / "peaks.json" if cache else None
 
 
 def _read(file: Path) -> dict[str, dict]:

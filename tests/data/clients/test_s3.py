@@ -2,7 +2,9 @@
 
 import pytest
 
-from data.clients.s3 import settings_of
+from data.cache.config import CacheConfig
+from data.clients.s3 import reader_of, settings_of
+from data.errors import DataError
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,13 @@ def test_what_obstore_would_read_otherwise_is_left_to_s3fs(said, found):
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-2"}
     expected = found and {"access_key_id": "a", "secret_access_key": "b"} | found
     assert settings_of({**keys, **said}) == expected
+
+
+def test_a_user_without_a_home_reads_buckets_too(homeless, monkeypatch):
+    for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(key, "us-east-2")
+    assert reader_of("s3://bucket/folder") is not None
+    with pytest.raises(DataError, match=r"^cache\.path=null: this user has no home folder; "):
+        _ = CacheConfig().folder
+    monkeypatch.setenv("RELAMA_CACHE", "/scratch")
+    assert str(CacheConfig().folder) == "/scratch"

@@ -45,6 +45,13 @@ def test_the_file_is_in_the_users_cache(monkeypatch, tmp_path):
     assert str(peak.remembered_file()) == "/home/me/.cache/relama/peaks.json"
 
 
+def test_a_user_without_a_home_gets_no_folder_named_by_a_tilde(homeless, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert peak.remembered_file() is None
+    assert peak.remembered(torch.float32) == 0.0 and peak.best_known(2e11, torch.float32) == 2e11
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_busy_machine_measures_about_the_same_peak():
     """Six busy processes leave this one a fraction of a core."""
     if hasattr(os, "sched_getaffinity"):
