@@ -118,5 +118,9 @@ def _member(archive: py7zr.SevenZipFile) -> py7zr.FileInfo:
     found = [member for member in members if PurePosixPath(member.filename).name.lower() == "posts.xml"]
     if len(found) != 1:
         holds = ", ".join(member.filename[:60] for member in members[:5]) or "nothing"
+        # Since 2024, Stack Overflow's own archive holds one for each table.
+        inner = next((one.filename for one in members if one.filename.lower().endswith("posts.7z")), "")
+        if not found and inner:
+            raise Unreadable(f"an archive of archives: unpack it and give its {inner[:60]} in its place")
         raise Unreadable(f"the archive has {len(found)} files Posts.xml, expected one (it holds {holds})")
     return found[0]

@@ -1,9 +1,9 @@
 """Turns HTML into text, as a reader sees a post.
 
 An empty line separates paragraphs, `<br>` and the author's own line ends break lines, list items keep their
-dash or number, a bar separates table cells, and code is kept as written. The parser decodes entities once;
-comments, scripts, images and link targets are dropped. libxml2 parses event by event, without a tree, because
-lexbor's time grows with the square of the depth.
+dash or number, a bar separates table cells, and code, also within a line, is kept as written. The parser
+decodes entities once; comments, scripts, images and link targets are dropped. libxml2 parses event by event,
+without a tree, because lexbor's time grows with the square of the depth.
 """
 
 import re
@@ -30,6 +30,10 @@ _POWER = re.compile(
     r"[-+−–]?(?:[0-9]+(?:[.,/][0-9]+)?|[nxyzkmijtpqNT*]|(?=\S*[-+−*/=^0-9])[\w.+−*/=^()-]{2,30})"
 )
 _SIMPLE = re.compile(r"[-+−–]?(?:[0-9]+(?:[.,][0-9]+)?|\w|\*)")
+# What spaces within code are until all others are collapsed: halves of surrogate pairs, which no text has.
+_MARKED = str.maketrans(" \t", "\ud800\ud801")
+_UNMARKED = str.maketrans("\ud800\ud801", " \t")
+_INNER_SPACES = re.compile("(?<=[^ \t\n\f\r])[ \t]{2,}(?=[^ \t\n\f\r])|(?<=\n)[ \t]+(?=[^ \t\n\f\r])")
 _NO_TEXT = re.compile("[\x00-\x08\x0b\x0e-\x1f\ufffe\uffff]")  # forbidden, but references may name them
 _INDENT, _DEEPEST = "  ", 8  # indentation per level of a nested list, and the deepest indented level
 _MANY_TAGS, _PIECE = 20_000, 4096  # a post with more tags is parsed in pieces of this many characters
@@ -73,6 +77,9 @@ class _Text:
         self._raised: list[int] = []  # where each open <sup> begins in _data
         self._lowered: list[int] = []  # where each open <sub> begins
         self._key_end = 0  # where in _data the last <kbd> ends
+        self._codes = 0  # open <code> elements outside <pre>
+        self._code_start = 0  # where the outermost begins in _data
+        self._kept = False  # whether _data has spaces of code
         self._powered = False  # whether _data ends in a power or an index that ends in a digit
         self._breaks = 0  # line ends due before the next word
         self._space = ""  # white space due before the next word, if on the same line
@@ -100,6 +107,9 @@ class _Text:
                 self._powered = False
             elif tag == "kbd" and self._key_end and self._key_end == len(self._data) and not self._pre:
                 self._data.append(" ")  # <kbd>Ctrl</kbd><kbd>V</kbd>, drawn as two keys
+            elif tag == "code" and not self._pre:
+                self._code_start = self._code_start if self._codes else len(self._data)
+                self._codes += 1
             return
         self._flush()
         if tag in _SILENT:
@@ -120,6 +130,10 @@ class _Text:
                 self._lower(self._lowered.pop())
             elif tag == "kbd":
                 self._key_end = len(self._data)
+            elif tag == "code" and self._codes:
+                self._codes -= 1
+                if not self._codes:
+                    self._keep_spaces()
             return
         self._flush()
         if tag in _SILENT:
@@ -227,7 +241,18 @@ class _Text:
         power = self._data[end - 2]
         return power[0] == "^" and power[1:].isdecimal() and self._data[end - 3][-1:].isdigit()
 
+    def _keep_spaces(self) -> None:
+        """Mark the spaces within the code since `_code_start` as kept: the sites show them as written."""
+        written = "".join(self._data[self._code_start :])
+        marked = _INNER_SPACES.sub(lambda spaces: spaces[0].translate(_MARKED), written)
+        if marked != written:
+            self._data[self._code_start :] = [marked]
+            self._kept = True
+
     def _flush(self) -> None:
+        if self._codes and not self._pre:
+            self._keep_spaces()
+        self._code_start = 0
         self._raised.clear()
         self._lowered.clear()
         self._key_end = 0
@@ -242,6 +267,8 @@ class _Text:
             self._code.append(text)
             return
         words = _one_space(text)
+        if self._kept:
+            words, self._kept = words.translate(_UNMARKED), False
         if not words or text[0] in _SPACE:
             self._part("\n" if "\n" in text[: len(text) - len(text.lstrip(_SPACE))] else " ")
         if words:

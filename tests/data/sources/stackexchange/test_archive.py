@@ -65,6 +65,10 @@ def test_the_posts_are_found_wherever_they_are_in_an_archive(tmp_path, place):
     [
         ({"Users.xml": b"<users/>"}, "the archive has 0 files Posts.xml, expected one .it holds Users.xml"),
         ({}, "0 files Posts.xml"),
+        (
+            {f"{SITE}-Badges.7z": b"7z", f"{SITE}-Posts.7z": b"7z"},
+            f"an archive of archives: unpack it and give its {SITE}-Posts.7z in its place",
+        ),
         ({"a/Posts.xml": CONTENT, "b/Posts.xml": CONTENT}, "2 files Posts.xml"),
     ],
 )

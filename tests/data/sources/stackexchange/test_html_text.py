@@ -53,6 +53,11 @@ from tests.support.cpu_time import takes_over
         ("</p></div>closed first<p>", "closed first"),
         ("", ""),
         ("<p> \n </p><ul><li> </li></ul><pre>\n\n</pre>", ""),
+        ("<p>two  words, <code>two  words</code>,  two</p>", "two words, two  words, two"),
+        ("<code>&lt;&nbsp;  \t&gt;</code> <code> a </code>  b", "<\xa0  \t> a b"),
+        ("<p><code>if x:\n    y</code> or <code>if x:<br>    y  z</code></p>", "if x:\n    y or if x:\ny  z"),
+        ("<code>a  <b>b   <code>c  d</code>  e</code>  f", "a  b   c  d  e f"),
+        ("<pre>a  <code>b  c</code></pre><p>d  e<code></code></p>", "a  b  c\n\nd e"),
     ],
 )
 def test_html_becomes_this_text(html, text):
