@@ -53,7 +53,6 @@ _MEDIA = re.compile(r"\S\.(?:mp3|ogg|m4b|m4a|wav|spx|midi?|mpe?g|avi|iso)\b", re
 _MEDIA_LENGTH = 20_000  # maximum characters of an index of such files
 
 
-_MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*+<(?:!doctype\s+html|html[\s>]|head[\s>]|\?xml\s)", re.IGNORECASE)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f]")  # DOS's end of a file among them
 _CONTROLS = [chr(code) for code in range(128) if _CONTROL.match(chr(code))]
 _MOST_CONTROLS = 0.001  # share of a book's characters
@@ -166,7 +165,7 @@ def _record(path: Path, number: int, raw: bytes, meta: dict) -> Record | Drop:
         detail = f"{meta.get('member', '')} a text above {binary(limit)}".strip()
         return Drop("malformed record", str(path), number, detail, malformed=True)
     other = packed.other_format(raw)
-    if not other and _MARKUP.match(raw):  # a server's error page is often saved under a book's name
+    if not other and packed.is_page(raw):
         other = "HTML or XML; fetch the plain text"
     if other:
         return Drop("malformed record", str(path), number, f"not text but {other}", malformed=True)

@@ -1,4 +1,4 @@
-"""Turns any file into plain bytes: unpacks gzip, bzip2 and xz, and recodes UTF-16 and UTF-32 as UTF-8.
+"""Turns any file into plain bytes: unpacks gzip, bzip2, xz and zstd, and recodes UTF-16 and UTF-32 as UTF-8.
 
 A damaged file gives everything before the damage, then raises `zlib.error`, `lzma.LZMAError`, `OSError` or
 `EOFError`. As in gzip(1) and xz(1), zero bytes after the last member are ignored.
@@ -15,7 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+import pyarrow as pa
+
 _CHUNK = 1 << 16
+_LAST = 64  # bytes to unpack at once where a file of zstd may be truncated
 _XZ_MEMORY = 256 << 20  # xz -9 needs 65 MiB; a header may claim far more
 _MARKS = (  # of UTF-32 before those of UTF-16, which are their beginning
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
@@ -35,8 +38,13 @@ _OTHER_FORMATS = (  # by their first bytes, and what gives their text
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it"),
     (b"Rar!\x1a\x07", "a RAR archive; unpack it"),
     (b"\x1f\x9d", "compressed by compress(1); gzip -d unpacks it"),
+    (b"\x1f\x8b\x08", "compressed twice; gzip -d unpacks it once"),
+    (b"\xfd7zXZ\0", "compressed twice; xz -d unpacks it once"),
+    (b"\x28\xb5\x2f\xfd", "compressed twice; zstd -d unpacks it once"),
     (b"\x04\x22\x4d\x18", "compressed by lz4; lz4 -d unpacks it"),
 )
+# A server's page in the place of a file: an error, or a form to log in.
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*+<(?:!doctype\s+html|html[\s>]|head[\s>]|\?xml\s)", re.IGNORECASE)
 _TAR = re.compile(rb"ustar(?:\0|  )")
 _TAR_MARK = 257  # where it stands in the first header
 _ISO_2022 = re.compile(r"\x1b\$(?:[@AB]|[()][A-Z])")  # begins Chinese, Japanese or Korean characters
@@ -125,6 +133,34 @@ class Unpacked(io.RawIOBase):
 
     def close(self) -> None:
         self._file.close()
+        super().close()
+
+
+class Zstd(io.RawIOBase):
+    """The bytes in all frames of a file compressed by zstd."""
+
+    def __init__(self, path: Path) -> None:
+        source = for_arrow(path)
+        self._file = pa.OSFile(source) if isinstance(source, str) else pa.PythonFile(source)
+        self._size = path.stat().st_size
+        self._stream = pa.CompressedInputStream(self._file, "zstd")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer, /) -> int:  # pyright: ignore[reportMissingParameterType]  (a writable buffer)
+        # Where a truncated file ends, Arrow drops what it has unpacked in the same call.
+        at_once = _LAST if self._file.tell() >= self._size else _CHUNK
+        try:
+            return self._stream.readinto(memoryview(buffer)[:at_once])
+        except OSError as error:
+            if "too much memory" not in str(error):
+                raise
+            detail = "made by zstd --long, with a window above 128 MiB; zstd -d --long=31 unpacks it"
+            raise OSError(detail) from error
+
+    def close(self) -> None:
+        self._stream.close()
         super().close()
 
 
@@ -217,6 +253,11 @@ def other_format(content: bytes) -> str:
     if _TAR.match(content, _TAR_MARK):
         return "a tar archive; unpack it"
     return next((what for first, what in _OTHER_FORMATS if content.startswith(first)), "")
+
+
+def is_page(content: bytes) -> bool:
+    """Whether a file begins as HTML or XML, although its name promises another format."""
+    return _PAGE.match(content) is not None
 
 
 def decoded(content: bytes) -> str:

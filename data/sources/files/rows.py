@@ -123,11 +123,10 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
 def open_plain(path: Path) -> io.BufferedReader:
     """The file's bytes, decompressed if necessary. Reading raises TooLarge beyond `max_expansion`."""
     kind = _compression(path)
-    stream = (
-        packed.Unpacked(path, kind)
-        if kind in packed.FORMATS
-        else pa.input_stream(packed.for_arrow(path), compression=kind or None)
-    )
+    if kind in packed.FORMATS:
+        stream = packed.Unpacked(path, kind)
+    else:
+        stream = packed.Zstd(path) if kind else pa.input_stream(packed.for_arrow(path), compression=None)
     return io.BufferedReader(limits.Counted(stream, path.stat().st_size), 1 << 20)
 
 
@@ -135,14 +134,14 @@ def _compression(path: Path) -> str:
     """How a file is compressed: by its first bytes, because a download may be unpacked, or by its suffix."""
     beginning = _beginning(path)
     found = next((kind for kind, first in _BEGINNINGS.items() if first.match(beginning)), "")
-    is_text = beginning and not _NO_TEXT.search(beginning)
+    is_text = beginning and (packed.other_format(beginning) or not _NO_TEXT.search(beginning))
     return found or ("" if is_text else COMPRESSIONS.get(path.suffix.lower(), ""))
 
 
 def _beginning(path: Path) -> bytes:
     """The file's first bytes. Raises EOFError for what Git LFS puts in the place of a file."""
     with path.open("rb") as file:
-        beginning = file.read(256)
+        beginning = file.read(512)
     if beginning.startswith(_POINTER):
         raise EOFError("Git LFS has not fetched this file (`git lfs pull` does)")
     return beginning
@@ -150,6 +149,9 @@ def _beginning(path: Path) -> bytes:
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     with open_plain(path) as raw:
+        if other := packed.other_format(raw.peek(1 << 16)):
+            yield Drop("malformed record", str(path), 0, f"not JSON but {other}", malformed=True)
+            return
         file = in_utf8(raw)
         beginning = file.peek(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip()
         if beginning.startswith(b"[") or _is_object_begun(beginning):
@@ -162,7 +164,11 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
                 detail = f"a line above {binary(limits.record_bytes())}"
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
                 continue
-            if line.isspace():
+            if b"\0" in line:  # a crash or a full disk leaves them between rows, or beside one
+                line = line.strip(b"\0 \t\r\n")
+                if not line:
+                    yield Drop("malformed record", str(path), number, "only zero bytes", malformed=True)
+            if not line or line.isspace():
                 continue
             try:
                 limits.check_json(line)
@@ -173,10 +179,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
             except (ValueError, RecursionError) as error:
                 rows = _objects(line)
                 if not rows:
-                    problem = f"not JSON: {error}"
-                    if isinstance(error, UnicodeDecodeError):
-                        problem = f"not UTF-8: {error}; {packed.CONVERT}"
-                    yield Drop("malformed record", str(path), number, problem, malformed=True)
+                    yield Drop("malformed record", str(path), number, _problem(line, error), malformed=True)
                     continue
             for place, row in enumerate(rows):
                 number += place > 0
@@ -185,6 +188,15 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
                 else:
                     detail = f"expected a JSON object on each line, not a {type(row).__name__}"
                     yield Drop("malformed record", str(path), number, detail, malformed=True)
+
+
+def _problem(line: bytes, error: Exception) -> str:
+    """Why a line has no rows, and what to do."""
+    if packed.is_page(line):
+        return "not JSON but HTML or XML, as of a server's error; download the file again"
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8: {error}; {packed.CONVERT}"
+    return f"not JSON: {error}"
 
 
 def _is_object_begun(beginning: bytes) -> bool:
