@@ -18,7 +18,7 @@ from train.ranks.layout import is_idle
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
 from train.ranks.setup import Ranks, die_with_parent, set_up, tear_down
 from train.ranks.together import end_together
-from train.ranks.watchdog import LONG, Watchdog
+from train.ranks.watchdog import LONG, Watchdog, longest_wait
 from train.run import markers
 from train.run.folder import HANGS, claimed
 
@@ -43,7 +43,8 @@ def begin(config: TrainConfig, argv: list[str]) -> int:
         watchdog.beat("starting", max(LONG, patience.total_seconds() / config.watchdog.timeout))
     try:
         with identity.waiting(watchdog.doing):
-            ranks = set_up(resolved.layout, config.device, config.threads, patience)
+            longest = longest_wait(config.watchdog.timeout)
+            ranks = set_up(resolved.layout, config.device, config.threads, patience, longest)
             chosen: list[str] = []
             resolved = settled(resolved, ranks.device, chosen.append)
             with claimed(resolved.config, argv) as folder:

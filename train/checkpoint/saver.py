@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from train.checkpoint.checksums import checksum, local, values
@@ -23,6 +22,7 @@ from train.checkpoint.staging import Staging, local_parts
 from train.checkpoint.tensors import RETRY, tensors_of, write
 from train.config import RunError
 from train.ranks import identity
+from train.ranks.together import gloo_group
 
 
 class Saver:
@@ -38,7 +38,7 @@ class Saver:
         self.newest: Path | None = None  # the run's newest checkpoint, which is complete; on the first rank
         self._keep, self._keep_every, self._asynchronous = keep, keep_every, asynchronous
         # Its own group: the thread's collectives must not interleave with training's.
-        self._group: Any = dist.new_group(backend="gloo") if identity.has_group() else None
+        self._group: Any = gloo_group() if identity.has_group() else None
         self._thread: threading.Thread | None = None
         self._staged = threading.Event()
         self._error: RunError | None = None
@@ -71,8 +71,9 @@ class Saver:
             self._write(tensors, state, check=lambda: refuse_changed(parts, expected))
         else:
             self._staged.clear()
-            device = torch.cuda.current_device() if torch.cuda.is_available() else None
-            ready = None if device is None else torch.cuda.current_stream().record_event()
+            # a run on CPUs leaves this machine's GPUs alone: they may be another's, or full
+            device = next((part.device for part in parts.values() if part.is_cuda), None)
+            ready = None if device is None else torch.cuda.current_stream(device).record_event()
             self._thread = threading.Thread(
                 target=self._stage_and_write,
                 args=(tensors, state, complete, device, ready),
@@ -117,7 +118,7 @@ class Saver:
         tensors: dict,
         state: dict,
         sums: dict[str, Tensor],
-        device: int | None,
+        device: torch.device | None,
         ready: torch.cuda.Event | None,
     ) -> None:
         expected: dict[str, int] = {}

@@ -65,6 +65,7 @@ def refuse_half() -> None:
             f"{' '.join(there)}: set in the environment without {', '.join(missing)}; for one process "
             f"{unset()}, for several start with `relama launch processes=N`"
         )
+    _number("MASTER_PORT", 0)
     if rank() >= world_size():
         raise RunError(
             f"RANK={rank()}: expected a number below WORLD_SIZE={world_size()}, as torchrun sets it; for one "

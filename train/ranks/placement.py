@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from train.ranks import identity
-from train.ranks.together import gather_objects
+from train.ranks.together import gather_objects, gloo_group
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -35,9 +35,7 @@ def compare(sees: bool) -> list[str]:
     leaders = tuple(rank for rank in away if told[rank][1] == 0)
     group: Any = None
     if away:
-        import torch.distributed as dist
-
-        group = dist.new_group([0, *leaders], backend="gloo")
+        group = gloo_group([0, *leaders])
     _found = _Placement(away, leaders, group)
     return sorted({told[rank][2] for rank in away})
 

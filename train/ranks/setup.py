@@ -21,8 +21,9 @@ from torch._C._distributed_c10d import HashStore, PrefixStore, TCPStore
 from torch.distributed.device_mesh import DeviceMesh
 
 from data.cache.ahead import Node
+from data.page import plural
 from model.parallelize.mesh import Layout, build, dp_rank
-from train.config import RunError
+from train.config import Refused, RunError
 from train.ranks import identity
 from train.ranks.products import use_onednn_where_faster
 from train.ranks.rendezvous import name_of_this_start
@@ -76,22 +77,26 @@ def set_up(
     device: str = "auto",
     threads: int | None = None,
     patience: timedelta = timedelta(minutes=10),
+    longest: timedelta | None = None,
 ) -> Ranks:
-    """Join the process group of the layout's ranks: gloo on CPUs, NCCL on GPUs.
+    """Join the process group of the layout's ranks: gloo on CPUs, NCCL on GPUs. Raises RunError.
 
-    `patience`: how long the first ranks to arrive wait for the last.
+    `patience`: how long the first ranks to arrive wait for the last. `longest`: how long ranks wait for one
+    another later; None: torch's default.
     """
     world_size = layout.world_size
     local_rank = identity.local_rank()
     local_world_size = min(identity.local_world_size(), world_size)
     kind = device_type(device)
     if kind == "cuda":
+        _refuse_without_gpu(local_rank)
         torch.cuda.set_device(local_rank)
         torch.set_float32_matmul_precision("high")  # TF32 for what is left in fp32
     else:
         torch.set_num_threads(threads or default_threads(local_world_size))
         use_onednn_where_faster()
-    rank = join_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", world_size, patience)
+    backend = "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo"
+    rank = join_process_group(backend, world_size, patience, longest)
     mesh = build(layout, kind)
     _end_threads_with(mesh)
     return Ranks(
@@ -104,7 +109,21 @@ def set_up(
     )
 
 
-def join_process_group(backend: str, world_size: int, patience: timedelta) -> int:
+def _refuse_without_gpu(local_rank: int) -> None:
+    """Raise Refused if this process has no GPU of its own."""
+    if local_rank >= (there := torch.cuda.device_count()):
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        shown = "" if visible is None else f" (CUDA_VISIBLE_DEVICES={visible})"
+        raise Refused(
+            f"device=cuda: process {local_rank + 1} of {identity.node()} sees only {plural(there, 'GPU')}"
+            f"{shown}; each needs one of its own: start fewer processes, let each see all of them, or set "
+            "device=cpu"
+        )
+
+
+def join_process_group(
+    backend: str, world_size: int, patience: timedelta, longest: timedelta | None = None
+) -> int:
     """Join the group on the agent's store, which may hold keys of starts that died; returns this rank.
 
     Raises RunError.
@@ -116,7 +135,7 @@ def join_process_group(backend: str, world_size: int, patience: timedelta) -> in
         os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
     if not {"MASTER_ADDR", "RANK"} <= os.environ.keys():  # some clusters set MASTER_ADDR everywhere
         try:
-            dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
+            dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1, timeout=longest)
         except RuntimeError as error:
             if "Unable to find address" not in str(error):
                 raise
@@ -127,16 +146,33 @@ def join_process_group(backend: str, world_size: int, patience: timedelta) -> in
         return 0
     rank = identity.rank()
     agent_serves = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    store = TCPStore(
-        os.environ["MASTER_ADDR"],
-        int(os.environ["MASTER_PORT"]),
-        world_size=None if agent_serves else world_size,
-        is_master=rank == 0 and not agent_serves,
-        timeout=patience,
-    )
-    store = PrefixStore(name_of_this_start(store, rank, world_size), store)
-    dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    try:
+        store = TCPStore(
+            host,
+            port,
+            world_size=None if agent_serves else world_size,
+            is_master=rank == 0 and not agent_serves,
+            timeout=patience,
+        )
+        store = PrefixStore(name_of_this_start(store, rank, world_size), store)
+    except dist.DistError as error:
+        raise RunError(_not_met(host, port, error)) from None
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=longest)
     return rank
+
+
+def _not_met(host: str, port: int, error: Exception) -> str:
+    """Why the ranks did not find each other."""
+    fix = "set PET_LOCAL_ADDR on each machine to an address that the others reach"
+    try:
+        socket.getaddrinfo(host, port)
+    except OSError as unknown:
+        return (
+            f"MASTER_ADDR={host}: rank 0's machine, whose name is not known here ({unknown.strerror}); {fix}"
+        )
+    why = str(error).partition("\n")[0].rstrip(".")
+    return f"the ranks did not meet at {host}:{port} ({why}); see what the other ranks say, or {fix}"
 
 
 def tear_down() -> None:

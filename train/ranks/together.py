@@ -5,12 +5,15 @@ A process without a group does its work alone, and need not import torch.
 
 import sys
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from configs.errors import explained
 from data.errors import DataError
 from train.config import Refused, RunError
 from train.ranks import identity
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 T = TypeVar("T")
 
@@ -84,3 +87,16 @@ def gather_objects(value: T) -> list[T]:
     values: list = [None] * identity.group_size()
     dist.all_gather_object(values, value)
     return values
+
+
+def gloo_group(ranks: list[int] | None = None) -> "ProcessGroup":
+    """A further group of these ranks (None: of all), for the CPU; its ranks wait as long as the default's.
+
+    All ranks call it.
+    """
+    import torch
+    import torch.distributed as dist
+
+    default: Any = dist.group.WORLD
+    timeout = default._get_backend(torch.device("cpu")).options._timeout
+    return cast("ProcessGroup", dist.new_group(ranks, timeout=timeout, backend="gloo"))

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 from configs import terminal
@@ -23,6 +24,15 @@ LONG = 10.0  # times the timeout, for the start, validation and saving
 GRACE = 3.0  # seconds between the dump and the exit, in which the other ranks dump too
 DUMP = 30.0  # seconds for the dump and GRACE, after which the process ends all the same
 POLL = 1.0
+
+
+def longest_wait(timeout: float) -> timedelta:
+    """How long ranks may wait for one another, under a watchdog with this timeout (0: none).
+
+    Longer than the watchdog lets anyone take, so that it is the one that ends a hang. By default, torch ends
+    ranks after 30 minutes, while the first one may still download a checkpoint for them.
+    """
+    return timedelta(seconds=LONG * timeout + 60) if timeout else timedelta(days=1)
 
 
 class Watchdog:

@@ -59,6 +59,21 @@ def test_a_save_holds_the_state_of_its_step_while_training_continues(tmp_path, m
         assert (left / name).read_bytes() == (right / name).read_bytes(), name
 
 
+def test_a_save_of_tensors_on_the_cpu_touches_no_gpu(tmp_path, monkeypatch):
+    """A machine's GPU may be another's: full, or in exclusive mode."""
+
+    def touched(*_):
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for name in ("current_device", "current_stream", "Stream"):
+        monkeypatch.setattr(torch.cuda, name, touched)
+    model, optimizer = trained()
+    saver = Saver(tmp_path, keep=1)
+    saver.save(model, optimizer, {"step": 1}, wait=True)
+    assert saver.newest
+
+
 def test_the_memory_of_the_first_save_serves_all(tmp_path):
     model, optimizer = trained()
     saver = Saver(tmp_path, keep=1)

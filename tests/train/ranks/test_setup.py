@@ -14,9 +14,12 @@ import fairscale.nn.model_parallel.initialize as fairscale_groups
 import pytest
 import torch
 
+from model.parallelize.mesh import Layout
 from tests.support.fork_server import python
-from train.config import RunError
-from train.ranks.setup import join_process_group, tear_down
+from train.config import Refused, RunError
+from train.ranks import watchdog
+from train.ranks.setup import join_process_group, set_up, tear_down
+from train.ranks.watchdog import longest_wait
 
 # Join a group, then print the interface that gloo uses and the addresses at which this process listens.
 LISTENING = """
@@ -57,6 +60,7 @@ def test_a_network_interface_that_is_down_is_named(monkeypatch):
         ("RANK=first", "RANK=first: expected a number, as torchrun sets it; unset RANK for one process"),
         ("WORLD_SIZE=-1", "WORLD_SIZE=-1: expected a number"),
         ("WORLD_SIZE=0", "WORLD_SIZE=0: expected a number from 1 on, as torchrun sets it; unset WORLD_SIZE"),
+        ("RANK=0 WORLD_SIZE=2 MASTER_ADDR=h MASTER_PORT=first", "MASTER_PORT=first: expected a number"),
         ("RANK=4 WORLD_SIZE=4 MASTER_ADDR=h MASTER_PORT=1", "RANK=4: expected a number below WORLD_SIZE=4, "),
     ],
 )
@@ -67,6 +71,72 @@ def test_variables_that_another_tool_has_left_are_named(left, refusal, monkeypat
         monkeypatch.setenv(*pair.split("="))
     with pytest.raises(RunError, match=refusal):
         join_process_group("gloo", 1, timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(
+    ("rank", "address", "refusal"),
+    [
+        (
+            1,
+            "nosuchhost.invalid",
+            r"^MASTER_ADDR=nosuchhost.invalid: rank 0's machine, whose name is not known",
+        ),
+        (1, "127.0.0.1", r"^the ranks did not meet at 127.0.0.1:\d+ \(The client socket has timed out"),
+        (
+            0,
+            "127.0.0.1",
+            r"^the ranks did not meet at 127.0.0.1:\d+ \(Timed out .* 1/2 clients joined\); see",
+        ),
+    ],
+)
+def test_ranks_that_do_not_meet_say_where_they_looked(rank, address, refusal, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
+    for name, value in {**settings, "MASTER_ADDR": address, "MASTER_PORT": port}.items():
+        monkeypatch.setenv(name, str(value))
+    with pytest.raises(RunError, match=refusal) as refused:
+        join_process_group("gloo", 2, timedelta(seconds=2))
+    assert "PET_LOCAL_ADDR" in str(refused.value)
+
+
+def test_a_process_without_a_gpu_of_its_own_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+    with pytest.raises(Refused, match=r"process 3 of .* sees only 1 GPU \(CUDA_VISIBLE_DEVICES=2\)"):
+        set_up(Layout(), "cuda")
+
+
+# The first rank takes longer than torch's default, shortened here, in three groups.
+SLOW_FIRST_RANK = """
+import time
+from datetime import timedelta
+import torch.distributed as dist
+from train.ranks import identity
+from train.ranks.setup import join_process_group, tear_down
+from train.ranks.together import first_rank_does, gloo_group
+
+dist.distributed_c10d.default_pg_timeout = timedelta(seconds=1)
+join_process_group("gloo", 2, timedelta(minutes=1), timedelta(minutes=2))
+first_rank_does(lambda: time.sleep(3))
+for group in (gloo_group(), gloo_group([0, 1])):
+    if identity.is_first():
+        time.sleep(3)
+    dist.barrier(group)
+tear_down()
+"""
+
+
+@pytest.mark.distributed
+def test_ranks_wait_for_the_first_one_as_long_as_the_watchdog_lets_it_work():
+    finished = python("-c", SLOW_FIRST_RANK, ranks=2)
+    assert finished.returncode == 0, finished.stderr
+    for timeout in (600.0, 0.5):
+        assert longest_wait(timeout).total_seconds() > watchdog.LONG * timeout
+    assert longest_wait(0) == timedelta(days=1)
 
 
 def test_no_group_outlives_its_end(monkeypatch):

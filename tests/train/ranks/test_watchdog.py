@@ -1,5 +1,6 @@
 """A process that hangs ends itself and prints where it was."""
 
+import importlib
 import subprocess
 import sys
 import time
@@ -92,7 +93,7 @@ def test_a_dump_that_hangs_ends_the_process_all_the_same(tmp_path):
 
 def test_what_nccl_was_doing_is_taken_from_its_own_recorder(tmp_path, monkeypatch):
     """torch keeps gloo's collectives apart, in the recorder that all of its builds can dump."""
-    c10d = torch._C._distributed_c10d
+    c10d = importlib.import_module("torch._C._distributed_c10d")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: True)
     monkeypatch.setattr(c10d, "_dump_nccl_trace", lambda: b"nccl", raising=False)
