@@ -5,6 +5,7 @@ Uses only the standard library, so that proxies (HTTPS_PROXY) and certificates w
 
 import http.client
 import os
+import re
 import time
 import urllib.error
 import urllib.request
@@ -24,6 +25,7 @@ TIMEOUT = 60.0  # seconds without a byte
 PAUSES = (1.0, 4.0, 15.0, 60.0)  # seconds before each new attempt; any progress restarts the count
 MAX_PAGE = 64 << 20  # most bytes of a list of files
 CHUNK = 1 << 20
+_SENT = re.compile(r"bytes\s+(?:(\d{1,18})-\d*|\*)/(\d{1,18})?")  # the header Content-Range
 _LATER = (408, 425, 429, 500, 502, 503, 504)
 T = TypeVar("T")
 
@@ -34,6 +36,14 @@ class _Broken(Exception):
     def __init__(self, problem: str, pause: float = 0.0) -> None:
         super().__init__(problem)
         self.pause = pause
+
+
+class _Beyond(Exception):
+    """The server has no byte `start`; `size`: how many it has, if it says so."""
+
+    def __init__(self, size: int | None) -> None:
+        super().__init__("the file on the server is shorter than what is here")
+        self.size = size
 
 
 def page(url: str, method: str = "GET") -> tuple[bytes, Message]:
@@ -62,9 +72,21 @@ def download(url: str, part: Path, size: int | None, show: Callable[[int], None]
         if size is not None and start > size:
             part.unlink()
             start = 0
-        with _open(url, start) as response:
+        try:
+            response = _open(url, start)
+        except _Beyond as error:
+            if error.size == start:  # complete, and only its size was unknown
+                return
+            part.unlink()
+            raise _Broken(str(error)) from None
+        with response:
+            sent = _SENT.match(response.headers.get("Content-Range") or "")
+            begun = int(sent[1]) if sent and sent[1] else start
             if response.status != 206:  # the server sends the whole file instead
-                start = 0
+                begun = 0
+            if begun > start:
+                raise _Broken(f"the server sends byte {begun:,} and not byte {start:,}")
+            start = begun
             length = response.headers.get("Content-Length")
             end = start + int(length) if length and length.isdigit() else size
             with part.open("r+b" if start else "wb") as out:
@@ -88,6 +110,9 @@ def _open(url: str, start: int = 0, method: str = "GET") -> http.client.HTTPResp
         return urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         problem = f"the server answers {error.code} {error.reason}"
+        if error.code == 416 and start:
+            sent = _SENT.match(error.headers.get("Content-Range") or "")
+            raise _Beyond(int(sent[2]) if sent and sent[2] else None) from None
         if error.code in _LATER:
             wait = error.headers.get("Retry-After") or ""
             raise _Broken(problem, min(300.0, float(wait)) if wait.isdigit() else 0.0) from None

@@ -45,6 +45,8 @@ class Publisher:
         self.cuts: list[int] = []  # the next answers with a body end after this many bytes
         self.codes: list[int] = []  # the next answers fail with these
         self.ranges = True  # whether Range is obeyed
+        self.lengths = True  # whether answers say how long they are
+        self.earlier = 0  # how many bytes before the requested one a range begins
         sums = f"{'0' * 40}  slwiki-20260901-pages-articles-multistream1.xml-p1p2.bz2\n"
         sums += f"{hashlib.sha1(WIKI).hexdigest()}  {NAME}\n"
         large = {"oid": hashlib.sha256(C4).hexdigest(), "size": len(C4)}
@@ -90,8 +92,18 @@ class Answers(BaseHTTPRequestHandler):
             self.end_headers()
             return
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and here.ranges else 0
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
+        if start >= len(content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        start = max(0, start - here.earlier)
+        self.send_response(206 if asked and here.ranges else 200)
+        if asked and here.ranges:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if here.lengths:
+            self.send_header("Content-Length", str(len(content) - start))
         if self.path in here.links:
             self.send_header("Link", here.links[self.path])
         self.end_headers()
@@ -161,6 +173,23 @@ def test_a_killed_download_continues_and_servers_that_fail_are_asked_again(publi
     served.cuts, served.codes, served.asked = [], [503, 429], []
     assert fetch("wikipedia", address, only=["sl"]) == {NAME: WIKI}
     assert served.asked == [("GET", DUMP, "bytes=100-")] * 3
+
+
+@pytest.mark.parametrize("arrived", [WIKI, WIKI + b"more than the server has", WIKI[:50] + b"older" + WIKI])
+def test_a_part_of_unknown_size_that_is_complete_or_too_long_stops_nothing(arrived, publisher):
+    served, address = publisher
+    served.lengths = False
+    Path("dumps/wikipedia").mkdir(parents=True)
+    Path(f"dumps/wikipedia/.{NAME}.part").write_bytes(arrived)
+    assert fetch("wikipedia", address, only=["sl"]) == {NAME: WIKI}
+
+
+@pytest.mark.parametrize("earlier", [1, 60, 999])
+def test_a_range_that_begins_earlier_than_asked_is_put_where_it_belongs(earlier, publisher, tmp_path):
+    served, address = publisher
+    served.cuts, served.earlier = [100], earlier
+    http.download(f"{address}{DUMP}", tmp_path / "part", len(WIKI), lambda done: None)
+    assert (tmp_path / "part").read_bytes() == WIKI
 
 
 def test_bytes_that_are_not_the_publishers_are_never_kept(publisher):
