@@ -11,6 +11,7 @@ from train.ladder.fit import Point
 from train.report.curves import last_tenth, mixed_bits
 from train.run import markers
 from train.run.record import RunRecord
+from train.run.schema import heldout_of
 
 BRIEF = 40  # characters of a value in a message
 WORSE = 1.05  # a training loss that ends this far above its lowest tenth has diverged
@@ -36,7 +37,7 @@ def read(path: Path, name: str) -> Result | None:
     if not stopped and record.last["step"] < record.config.steps:
         return None  # ended early by stop_at
     tokens = record.config.timeline.tokens(record.last["step"])
-    validation = record.last.get("validation") or {}
+    validation = heldout_of(record.last)
     if not validation and not stopped:
         raise RunError(
             f"{path}: no held-out loss at its last step; leave it out, or train it anew on "

@@ -179,7 +179,7 @@ def values(line: dict) -> Values:
     """
     found: Values = {}
     for name, value in _flat({key: value for key, value in line.items() if key != "step"}):
-        if value is None and name in ("loss", "grad_norm"):
+        if value is None and (name in ("loss", "grad_norm") or name.startswith("validation/")):
             found[name] = math.nan
         elif isinstance(value, str):
             found[f"{name}/{value}"] = 1.0

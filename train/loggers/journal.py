@@ -19,6 +19,7 @@ from train.config_groups import LoggerConfig
 from train.loggers.chosen import Loggers
 from train.loggers.follow import Position
 from train.metrics.progress_line import ProgressLine
+from train.run.schema import finite
 
 UNKNOWN = -1  # where the file ended, if this process has not written there
 
@@ -49,7 +50,7 @@ class Journal:
         self._loggers.moved(at)
 
     def write(self, line: dict) -> None:
-        self._unwritten.append(json.dumps(line) + "\n")
+        self._unwritten.append(json.dumps(finite(line)) + "\n")
         self._write_out()
         self._loggers.wrote()
         self._progress.show(line)

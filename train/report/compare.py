@@ -9,6 +9,7 @@ from train.report.charts import COLOURS, Line, line_chart, smoothed
 from train.report.curves import figure, heldout_bits, last_tenth, mixed_bits, steps_of, x_axes
 from train.report.life import when
 from train.run.record import RunRecord
+from train.run.schema import heldout_of
 
 ABSENT = "–"
 
@@ -80,7 +81,7 @@ def _charts(records: list[RunRecord], names: list[str]) -> list:
             )
         )
         measured = [
-            (line["step"], mixed_bits(record.config.data.weights, line["validation"]))
+            (line["step"], mixed_bits(record.config.data.weights, heldout_of(line)))
             for line in record.measured
         ]
         at, bits = [step for step, _ in measured], [value for _, value in measured]

@@ -1,5 +1,6 @@
 """What happened in a run, for the report: the figures at the top, curves, speed and where the time went."""
 
+import math
 from typing import Any
 
 from markupsafe import Markup
@@ -7,6 +8,7 @@ from markupsafe import Markup
 from model.flops import flops_per_token, n_params
 from train.report.charts import COLOURS, FAINT, INK, Line, line_chart, share_bar, smoothed
 from train.run.record import RunRecord
+from train.run.schema import heldout_of
 
 TIMES = {
     "compute": "computing",
@@ -30,7 +32,7 @@ def colours(run: RunRecord) -> dict[str, str]:
 
 def heldout_bits(run: RunRecord) -> float | None:
     """The last held-out bits per byte, the sources weighted as in the mixture; None if never measured."""
-    return mixed_bits(run.config.data.weights, run.measured[-1]["validation"]) if run.measured else None
+    return mixed_bits(run.config.data.weights, heldout_of(run.measured[-1])) if run.measured else None
 
 
 def mixed_bits(weights: dict[str, float], validation: dict[str, dict]) -> float | None:
@@ -47,7 +49,7 @@ def last_tenth(run: RunRecord) -> float | None:
 
 
 def figure(value: float | None, digits: int = 4) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def x_axes(run: RunRecord) -> dict[str, list[float]]:
@@ -106,11 +108,12 @@ def loss_lines(run: RunRecord) -> list[Line]:
 def losses(run: RunRecord) -> dict[str, Any]:
     """Train and held-out loss as `charts`, and the last held-out figures by source as rows."""
     tint, lines, bits = colours(run), loss_lines(run), []
-    for source in dict.fromkeys(name for line in run.measured for name in line["validation"]):
-        at = [line["step"] for line in run.measured if source in line["validation"]]
-        found = [line["validation"][source] for line in run.measured if source in line["validation"]]
+    measured = [(line["step"], heldout_of(line)) for line in run.measured]
+    for source in dict.fromkeys(name for _, by_source in measured for name in by_source):
+        at = [step for step, by_source in measured if source in by_source]
+        found = [by_source[source] for _, by_source in measured if source in by_source]
         tone = tint.get(source, INK)
-        ends = [f"{found[-1][key]:.3f}" for key in ("loss", "bits_per_byte")]
+        ends = [figure(found[-1][key], 3) for key in ("loss", "bits_per_byte")]
         lines.append(Line(source, at, [each["loss"] for each in found], tone, dots=True, last=ends[0]))
         bits.append(
             Line(source, at, [each["bits_per_byte"] for each in found], tone, dots=True, last=ends[1])
@@ -121,12 +124,8 @@ def losses(run: RunRecord) -> dict[str, Any]:
     ]
     if scores := _score_lines(run):
         charts.append(line_chart("Benchmarks during training (scores by task)", scores))
-    last = run.measured[-1] if run.measured else {"step": 0, "validation": {}}
-    return {
-        "charts": charts,
-        "step": last["step"],
-        "rows": [_heldout(*item) for item in last["validation"].items()],
-    }
+    step, last = measured[-1] if measured else (0, {})
+    return {"charts": charts, "step": step, "rows": [_heldout(*item) for item in last.items()]}
 
 
 def _score_lines(run: RunRecord) -> list[Line]:
@@ -137,7 +136,7 @@ def _score_lines(run: RunRecord) -> list[Line]:
         points = [(line["step"], line["evaluation"][task]) for line in scored if task in line["evaluation"]]
         steps, scores = [step for step, _ in points], [score for _, score in points]
         tone = COLOURS[number % len(COLOURS)]
-        lines.append(Line(task, steps, scores, tone, dots=True, last=f"{scores[-1]:.3f}"))
+        lines.append(Line(task, steps, scores, tone, dots=True, last=figure(scores[-1], 3)))
     return lines
 
 
@@ -145,9 +144,9 @@ def _heldout(source: str, result: dict[str, float]) -> tuple[str, ...]:
     of = f"{result['sequences']:,} of {result['of_sequences']:,}" if "of_sequences" in result else "–"
     return (
         source,
-        f"{result['loss']:.4f}",
-        f"{result['perplexity']:.2f}",
-        f"{result['bits_per_byte']:.4f}",
+        figure(result["loss"]),
+        figure(result["perplexity"], 2),
+        figure(result["bits_per_byte"]),
         f"{result['tokens']:,}",
         of,
     )

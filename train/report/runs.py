@@ -20,7 +20,7 @@ from train.report.curves import mixed_bits
 from train.run import configuration, lease, lock, markers
 from train.run.configuration import read_run_config
 from train.run.lineage import Lineage
-from train.run.schema import STEP
+from train.run.schema import STEP, finite, heldout_of
 
 DEEPEST = 3  # run=a/b is two folders below runs/, and a run of its sweep three
 ENDS = {markers.FINISHED: "finished", markers.STOPPED: "stopped", markers.PREEMPTED: "preempted"}
@@ -100,7 +100,7 @@ def _row(name: str, path: Path) -> Row:
         row.step, row.tokens = last["step"], last.get("tokens")
         row.tokens_per_second, row.age = last.get("tokens_per_second"), time.time() - metrics.stat().st_mtime
     if measured:
-        row.bits_per_byte = mixed_bits(config.data.weights, measured["validation"])
+        row.bits_per_byte = finite(mixed_bits(config.data.weights, heldout_of(measured)))
     return row
 
 

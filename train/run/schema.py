@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 Check = Callable[[object], bool]
 
@@ -31,6 +32,11 @@ def mapping(value: object) -> bool:
 def numbers(value: object) -> bool:
     """A mapping of names to numbers."""
     return isinstance(value, dict) and all(map(number, value.values()))
+
+
+def figures(value: object) -> bool:
+    """A mapping of names to numbers, or to null for one that was not finite."""
+    return isinstance(value, dict) and all(map(or_null(number), value.values()))
 
 
 def texts(value: object) -> bool:
@@ -99,6 +105,22 @@ def parse(line: str | bytes) -> object:
         raise ValueError(f"not JSON: {error.msg}") from None
 
 
+def finite(value: Any) -> Any:
+    """`value` with null for each number that is not finite, which JSON cannot hold."""
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def heldout_of(line: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The held-out figures in a line of metrics by source; NaN for null, which was not finite."""
+    by_source = line.get("validation") or {}
+    return {
+        source: {name: math.nan if value is None else value for name, value in found.items()}
+        for source, found in by_source.items()
+    }
+
+
 STEP = Schema(  # a line of metrics.jsonl
     {"step": integer, "loss": or_null(number)},
     {
@@ -112,7 +134,7 @@ STEP = Schema(  # a line of metrics.jsonl
         "seconds": or_null(numbers),
         "epochs": or_null(numbers),
         "validation": or_null(lambda value: isinstance(value, dict) and all(map(mapping, value.values()))),
-        "evaluation": or_null(numbers),
+        "evaluation": or_null(figures),
         "ranks": or_null(mapping),
         "decision": text,
     },

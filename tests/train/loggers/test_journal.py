@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import resource
 import sys
@@ -10,9 +11,11 @@ from contextlib import contextmanager
 import pytest
 
 from train.config_groups import LoggerConfig
-from train.loggers.follow import Position
+from train.loggers.follow import Position, values
 from train.loggers.journal import Journal
 from train.ranks.output import survive_broken_output
+from train.run.history import read_metrics
+from train.run.schema import heldout_of
 
 
 @contextmanager
@@ -36,6 +39,23 @@ def journal(tmp_path):
     journal = Journal(tmp_path / "metrics.jsonl", 100, LoggerConfig(), {}, Position(0, 0))
     yield journal
     journal.close()
+
+
+def test_what_is_not_finite_is_null_and_the_line_is_whole_when_read_back(journal, tmp_path):
+    """Other readers of JSON refuse NaN, and the file's own schema took such a score for damage."""
+    heldout = {"c4": {"loss": math.nan, "perplexity": math.nan, "bits_per_byte": math.inf, "tokens": 8}}
+    found = {"sequences": 1, "of_sequences": 2}
+    journal.write(line(1) | {"validation": {"c4": heldout["c4"] | found}, "evaluation": {"piqa": math.nan}})
+    (text,) = (tmp_path / "metrics.jsonl").read_text().splitlines()
+
+    def refuse(constant: str):
+        raise AssertionError(constant)
+
+    json.loads(text, parse_constant=refuse)
+    (read,) = read_metrics(tmp_path / "metrics.jsonl")
+    assert read["evaluation"] == {"piqa": None}
+    assert all(map(math.isnan, list(heldout_of(read)["c4"].values())[:3]))
+    assert math.isnan(values(read)["validation/c4/loss"])
 
 
 def test_lines_wait_while_the_disk_is_full_and_are_never_half_written(journal, tmp_path, capsys):

@@ -320,6 +320,15 @@ def test_the_first_figure_is_the_held_out_bits_per_byte_of_the_mixture(run):
     assert f"Summary {expected:.4f} held-out bits per byte, sources weighted as in the mixture" in words
 
 
+def test_what_was_not_finite_is_shown_as_unknown(run, capsys):
+    lines = metrics()
+    unknown = dict.fromkeys(("loss", "perplexity", "bits_per_byte"))
+    lines[-1]["validation"] = {"c4": {**unknown, "tokens": 8, "sequences": 1, "of_sequences": 2}}
+    lines[-1]["evaluation"] = {"piqa": None}
+    write(run / "metrics.jsonl", lines)
+    assert "c4 – – – 8 1 of 2" in " ".join(page_of(run).text.split())
+
+
 def test_the_title_gives_the_time_machine_and_commit(run):
     write(run / "starts.jsonl", [start(1, 64) | {"platform": "Linux-6.1-x86_64"}])
     words = " ".join(page_of(run).text.split())
