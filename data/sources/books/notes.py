@@ -12,6 +12,7 @@ from data.sources.books.headings import BEGINS_NOTE, EDITORS_NOTE, HEADING, WEAK
 CREDITS = 12  # maximum paragraphs of credits and notes above a book
 _CREDIT_LENGTH = 3000  # maximum characters of such a paragraph
 _SENTENCE = 160  # maximum characters of a sentence in a note's further paragraphs
+_BOX = 80  # most characters of a heading's line after it: boxes of + - | are as wide as the text
 _LABEL = 40  # most characters of a heading in a colophon
 _CLOSING_LENGTH = 8000  # a makers' note begins within this many characters of the end
 
@@ -20,7 +21,8 @@ _BARE_NOTE = re.compile(rf"\W{{0,40}}+{HEADING}\W{{0,40}}+", re.IGNORECASE)
 _NOTE_PARAGRAPH = re.compile(rf"(?<=\n\n)\W{{0,160}}+{HEADING}\W{{0,3}}(?:[:.—\]]|--)", re.IGNORECASE)
 # A heading may begin with one more word: Weitere Anmerkungen zur Transkription.
 _NOTE_LINE = re.compile(
-    rf"^[^\w\n]{{0,40}}+(?:[^\W\d_]{{3,12}}[ \t]+)?{HEADING}[^\w\n]{{0,40}}+$", re.IGNORECASE | re.MULTILINE
+    rf"^[^\w\n]{{0,40}}+(?:[^\W\d_]{{3,12}}[ \t]+)?{HEADING}[^\w\n]{{0,{_BOX}}}+$",
+    re.IGNORECASE | re.MULTILINE,
 )
 # Words in a note's further paragraphs: they treat the text as an object.
 _ABOUT_TEXT = re.compile(
@@ -106,6 +108,13 @@ _LONG_BRACKETED = re.compile(  # of several paragraphs
 _NOTE_AMONG_PARAGRAPHS = re.compile(
     rf"(?<=\n\n)[ \t]*+[*_=]?{HEADING}[*_=]?[ \t]?[:—]"
     r"(?:[^\n]|\n(?![ \t]*\n)){20,1500}\n[ \t]*+(?=\n)\n*+",
+    re.IGNORECASE,
+)
+_BOXED = re.compile(  # +----+, | Transcriber's Note |, | … |, +----+
+    rf"(?<=\n\n)[ \t]*+[+*=#|_-][^\w\n]{{8,120}}+\n(?:[ \t]*+[|*#][^\w\n]{{0,120}}+\n){{0,2}}"
+    rf"[ \t]*+[|*#][^\w\n]{{0,60}}+{HEADING}\b[^\n]{{0,{_BOX}}}+"
+    r"(?:\n[ \t]*+[+|*#=_-][^\n]{0,120}+){1,60}"
+    r"(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)",
     re.IGNORECASE,
 )
 _IN_PARENTHESES = re.compile(
@@ -277,6 +286,7 @@ def _without_notices(text: str) -> str:
     text = _NOTICE.sub(kept, text) if "<<" in text or "**" in text else text
     if "\n[" in text or " [" in text:
         text = _LONG_BRACKETED.sub("", _BRACKETED.sub(bracketed, text))
+    text = _BOXED.sub("", text) if any(map(text.__contains__, ("|", "***", "###"))) else text
     end = min(len(text) * 2 // 3, len(text) - _CLOSING_LENGTH)  # after that, a note may have more paragraphs
     if end > 0:
         text = _NOTE_AMONG_PARAGRAPHS.sub("", text[:end]) + text[end:]
@@ -298,12 +308,11 @@ def _without_closing_note(text: str) -> str:
         return _without_closing_paragraphs(text, tail)
     if note.start() <= len(text) * 2 // 3:  # above a short work, it is not a closing note
         return text
-    position = note.end()
     for stop in PARAGRAPH_END.finditer(text, note.end()):
         following = text[stop.end() : stop.end() + 300].lstrip("\n").split("\n\n", 1)[0]
         if _APPARATUS.match(following):
-            position = stop.start()
-            return text[: note.start()].rstrip() + "\n\n" + text[position:].lstrip("\n")
+            above = _RULES_BELOW.sub(r"\1", text[: note.start()]).rstrip()
+            return above + "\n\n" + text[stop.start() :].lstrip("\n")
     return text[: note.start()]
 
 

@@ -22,7 +22,7 @@ from data.sources.books.decoding import decode
 from data.sources.files import limits, packed, rows
 from data.sources.files.limits import Expansion
 
-VERSION = 13  # increase when the same input gives different text
+VERSION = 14  # increase when the same input gives different text
 DUPLICATES = "contained"
 
 MAX_BYTES = (
@@ -39,6 +39,7 @@ _TEXTS = (".txt", ".txt.utf-8", ".txt.utf8")
 _PACKED = tuple(rows.COMPRESSIONS)
 _OTHER_FORMATS = (".epub", ".mobi", ".azw", ".azw3", ".fb2", ".pdf", ".djvu", ".doc", ".docx", ".odt", ".rtf")
 _OTHER_FORMATS += (".html", ".htm", ".md")
+_ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.zst", ".7z", ".rar")
 _NO_BOOKS = re.compile(
     r"(?:readme|licen[cs]e|copying)(?:[-._]\w+)?(?:\.txt(?:\.utf-?8)?)?(?:\.(?:gz|zst|zip))?", re.IGNORECASE
 )
@@ -73,7 +74,8 @@ def read(path: Path) -> Iterator[Record | Drop]:
     if _NO_BOOKS.fullmatch(path.name):
         return iter([Drop("named as a note or a license", str(path), 0, path.name)])
     if _is_other(path):
-        return iter([Drop("not a supported format", str(path), 0, path.name)])
+        advice = "; unpack it" * path.name.lower().endswith(_ARCHIVES)
+        return iter([Drop("not a supported format", str(path), 0, path.name + advice)])
     if rows.has_rows(path):
         return text.read_rows(path)
     if path.name.lower().endswith(".zip"):
@@ -134,7 +136,11 @@ def _read_zip(path: Path) -> Iterator[Record | Drop]:
             if member.filename.lower().endswith(_TEXTS) and not member.is_dir()
         ]
         if not found:
-            yield Drop("no plain text in it", str(path), 0, f"{len(members.infolist())} members")
+            # Gutenberg's weekly bulk file is a tar in a zip.
+            inner = next((one for one in members.namelist() if one.lower().endswith(_ARCHIVES)), "")
+            detail = f"{len(members.infolist())} members"
+            detail += f", one of which is {inner[:60]}; unpack both, and give their folder" if inner else ""
+            yield Drop("no plain text in it", str(path), 0, detail)
         for number, member in found:
             try:
                 with members.open(member) as file:
@@ -197,4 +203,4 @@ def _is_book(path: Path) -> bool:
 
 
 def _is_other(path: Path) -> bool:
-    return path.name.lower().endswith(_OTHER_FORMATS)
+    return path.name.lower().endswith((*_OTHER_FORMATS, *_ARCHIVES))

@@ -71,6 +71,22 @@ def test_a_book_is_never_left_out_silently_for_its_name_or_format(tmp_path):
     }
 
 
+def test_archives_of_books_are_named_with_what_to_do(tmp_path):
+    (tmp_path / "txt-files.tar").write_bytes(bytes(10240))
+    (tmp_path / "more.tar.gz").write_bytes(gzip.compress(bytes(10240)))
+    (tmp_path / "1-0.txt").write_text("A book.")
+    with zipfile.ZipFile(tmp_path / "txt-files.tar.zip", "w") as archive:
+        archive.writestr("txt-files.tar", bytes(10240))
+    assert {(item.reason, item.detail) for item in read(tmp_path) if isinstance(item, Drop)} == {
+        ("not a supported format", "txt-files.tar; unpack it"),
+        ("not a supported format", "more.tar.gz; unpack it"),
+        (
+            "no plain text in it",
+            "1 members, one of which is txt-files.tar; unpack both, and give their folder",
+        ),
+    }
+
+
 def test_rows_are_books_too(tmp_path):
     rows = [
         {"text": BODY, "short_book_title": "The Voyage", "url": "http://www.gutenberg.org/ebooks/4321"},

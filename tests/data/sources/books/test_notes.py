@@ -45,6 +45,40 @@ def test_a_note_below_the_book_is_removed_and_the_footnotes_below_it_kept(note):
     assert gutenberg.open_book(gutenberg_file(f"{LONG.strip()}\n\n{note}")).text == LONG.strip()
 
 
+def _box(*lines: str, frame: str = "+-|", width: int = 70) -> str:
+    corner, rule, side = frame
+    rows = [f"{side} {line.ljust(width - 2)} {side}" for line in lines]
+    return "\n".join([corner + rule * width + corner, *rows, corner + rule * width + corner])
+
+
+BOXES = [
+    _box("TRANSCRIBER'S NOTE", "", "The contents were added."),
+    _box("", "Transcriber's Notes".center(66), "", "Page 3: 'teh' was 'the'.", "", frame="+=|"),
+    _box("Anmerkungen zur Transkription:", "", "Druckfehler wurden berichtigt.", frame="***"),
+    "    " + _box("Transcriber's Note: spelling is as printed.", width=60).replace("\n", "\n    "),
+]
+
+
+@pytest.mark.parametrize("box", BOXES)
+@pytest.mark.parametrize("below", ["", "FOOTNOTES\n\n[1] Of Kent.", f"CHAPTER II\n\n{LONG.strip()}"])
+def test_a_note_in_a_box_is_removed_wherever_it_is(box, below):
+    body = f"{LONG.strip()}\n\n{box}\n\n{below}".strip()
+    expected = f"{LONG.strip()}\n\n{below}".strip()
+    assert gutenberg.open_book(gutenberg_file(body)).text == expected
+
+
+def test_the_rule_above_a_note_goes_with_it_if_footnotes_follow():
+    note = f"{'-' * 60}\n\nTranscriber's Note:\n\nSome errors were corrected."
+    whole = gutenberg_file(f"{LONG.strip()}\n\n{note}\n\nFOOTNOTES\n\n[1] Of Kent.")
+    assert gutenberg.open_book(whole).text == f"{LONG.strip()}\n\nFOOTNOTES\n\n[1] Of Kent."
+
+
+def test_the_book_s_own_boxes_are_kept():
+    boxes = [_box("Corn  1870  33", "Oats  1880  44"), _box("The transcriber's notes lay open.", "He read.")]
+    body = "\n\n".join([LONG.strip(), *boxes, LONG.strip()])
+    assert gutenberg.open_book(gutenberg_file(body)).text == body
+
+
 @pytest.mark.parametrize(
     "notice",
     [
