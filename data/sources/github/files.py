@@ -19,9 +19,9 @@ from data import folders
 from data.documents import EXCERPT, Drop, Record
 from data.errors import raise_passing
 from data.sources.files import rows, tars
-from data.sources.files.limits import Expansion
+from data.sources.files.limits import Expansion, TooLarge
 from data.sources.github import licenses, reuse
-from data.sources.github.comments import language
+from data.sources.github.comments import is_markup, language
 from data.sources.github.decoding import decoded
 
 MAX_BYTES = 1 << 20  # the same limit as in BigQuery's table
@@ -43,6 +43,7 @@ _GENERATED_NAMES = (
     ".pb.cc",
 )
 _MAX_LICENSE_TEXT = 64 << 20  # characters of all license files of a repository
+_PEEKED = 5  # files of rows that show whether a folder is a dataset of code
 _MAX_LICENSES = 20  # per row; further ones count as unknown
 _SNAPSHOTS = (".tar.gz", ".tgz", ".tar")
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}  # by their first bytes
@@ -60,10 +61,25 @@ def inputs(path: Path) -> list[Path]:
     """The inputs under `path`: snapshots, exports and repositories.
 
     A folder is a repository if it has a license file, a `.git`, source files or a README, or holds only
-    files; otherwise, each folder in it is one.
+    files; otherwise, each folder in it is one. A dataset looks like one, because the Hub puts a README, a
+    script or a `.git` beside the rows, and Spark a `_SUCCESS`.
     """
     if path.is_file() and _is_packed(path):
         return [path]
+    return [one for place in _places(path) for one in (_exports(place) if place.is_dir() else []) or [place]]
+
+
+def left_out(path: Path) -> str | None:
+    """What a folder holds besides snapshots and rows, in a sentence; None for repositories."""
+    taken = set(inputs(path))
+    if path in taken or any(one.is_dir() for one in taken):
+        return None
+    others = [file for file in rows.visible_files(path) if file not in taken]
+    return f"{path}: not read: {rows.kinds_of(others)}" if others else None
+
+
+def _places(path: Path) -> list[Path]:
+    """The snapshots, exports and folders of which each is a repository or has rows."""
     children = [child for child in sorted(path.iterdir()) if child.name[0] != "."] if path.is_dir() else []
     if not children:
         raise rows.expected(path, _INPUT)
@@ -72,9 +88,34 @@ def inputs(path: Path) -> list[Path]:
         return [path]
     if any(child.is_file() and _is_of_repository(child.name) for child in children):
         return [path]
-    if not any(child.is_dir() for child in children) and not all(map(_is_packed, children)):
+    are_files = not any(child.is_dir() for child in children)
+    if are_files and not all(map(_is_packed, children)) and not any(map(_is_snapshot, children)):
         return [path]
     return [child for child in children if child.is_dir() or _is_packed(child)]
+
+
+def _exports(folder: Path) -> list[Path]:
+    """The rows and snapshots below a folder that has rows of code, and not more source files than those."""
+    files = rows.visible_files(folder)
+    found = [file for file in files if rows.are_rows(file)]
+    # package.json and the like; BigQuery may name rows so, but then all of them.
+    found = [file for file in found if file.suffix.lower() != ".json"] or found
+    n_sources = sum(language(file.name) is not None and not is_markup(file.name) for file in files)
+    if n_sources > len(found) or not any(map(_has_code, found[:_PEEKED])):
+        return []
+    return sorted([*found, *filter(_is_snapshot, files)])
+
+
+def _has_code(path: Path) -> bool:
+    """Whether a file's first row has the columns of a code dataset."""
+    try:
+        first = next(iter(rows.read_rows(path)), None)
+    except (*rows.UNREADABLE, TooLarge):
+        return False
+    if first is None or isinstance(first, Drop):
+        return False
+    content, place, *about = (_with_meta(first[1]).keys() & {*names} for names in _COLUMNS.values())
+    return bool(content and place and any(about))
 
 
 def _is_of_repository(name: str) -> bool:
@@ -85,7 +126,7 @@ def read(path: Path) -> Iterator[Record | Drop]:
     """Every file of a repository, or every row of an export."""
     if path.is_dir():
         return read_folder(path)
-    if path.name.lower().endswith(_SNAPSHOTS):
+    if _is_snapshot(path):
         return _read_snapshot(path)
     return _read_export(path)
 
@@ -234,8 +275,7 @@ def _read_export(path: Path) -> Iterator[Record | Drop]:
             yield row
             continue
         number, columns = row
-        if isinstance(columns.get("meta"), dict):  # as in RedPajama
-            columns = columns["meta"] | columns
+        columns = _with_meta(columns)
         content, place, repository, license = (_column(columns, kind) for kind in _COLUMNS)
         if isinstance(content, bytes):
             content = decoded(content)
@@ -255,6 +295,11 @@ def _read_export(path: Path) -> Iterator[Record | Drop]:
             meta = {"repository": repository, "path": place}
             unread = _unwanted(str(path), number, place, len(content))
             yield unread or Record(str(path), number, content, url, _license(license), meta)
+
+
+def _with_meta(columns: dict) -> dict:
+    """The columns, with those in `meta`, as in RedPajama."""
+    return columns["meta"] | columns if isinstance(columns.get("meta"), dict) else columns
 
 
 def _column(columns: dict, kind: str) -> object:
@@ -304,7 +349,11 @@ def _unwanted(file: str, number: int, place: str, size: int) -> Drop | None:
 
 
 def _is_packed(path: Path) -> bool:
-    return path.name.lower().endswith(_SNAPSHOTS) or rows.has_rows(path)
+    return _is_snapshot(path) or rows.has_rows(path)
+
+
+def _is_snapshot(path: Path) -> bool:
+    return path.name.lower().endswith(_SNAPSHOTS)
 
 
 def _read_license(path: Path) -> str:

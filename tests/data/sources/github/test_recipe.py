@@ -305,3 +305,55 @@ def test_a_folder_of_files_is_one_repository(tmp_path):
     (tmp_path / "package.json").write_text("{}")
     (tmp_path / "a.py").write_text(CODE)
     assert github.inputs(tmp_path) == [tmp_path]
+
+
+ROWS = [{"content": CODE, "path": "a.py", "repo_name": "o/r", "license": "mit"}]
+BESIDE = [
+    {"README.md": "# A card\n\nof a dataset.", ".gitattributes": "*.parquet filter=lfs\n"},
+    {"README.md": "# A card", "github-code.py": CODE, "dataset_infos.json": "{}"},
+    {"_SUCCESS": ""},
+    {"urls.txt": "https://a.org/1\n", "LICENSE": MIT},
+    {},
+]
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+@pytest.mark.parametrize("place", [".", "data", "data/python"])
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".json.gz"])
+def test_rows_of_code_are_read_whatever_is_beside_them(tmp_path, beside, place, suffix):
+    for name, content in beside.items():
+        (tmp_path / name).write_text(content)
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    file = tmp_path / place / f"train-0{suffix}"
+    lines = "\n".join(map(json.dumps, ROWS)).encode()
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(ROWS), file)
+    else:
+        file.write_bytes(gzip.compress(lines) if suffix.endswith(".gz") else lines)
+    assert github.inputs(tmp_path) == [file] and outcome(tmp_path) == {"a.py": CODE}
+    kinds = {Path(name).suffix or "without a suffix" for name in beside if name[0] != "."}
+    assert all(f"1 {kind}" in (github.left_out(tmp_path) or "") for kind in kinds)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a.py": CODE, "b.py": CODE * 2, "tests/rows.jsonl": json.dumps(ROWS[0])},
+        {"README.md": "# A corpus", "a.py": CODE, "rows.jsonl": '{"text": "spoken", "path": "a.wav"}'},
+        {"README.md": "# A list", "a.py": CODE, "rows.jsonl": "not JSON"},
+    ],
+)
+def test_a_repository_that_has_rows_too_is_a_repository(tmp_path, files):
+    root = repository(tmp_path / "lib", {"LICENSE": MIT} | files)
+    assert github.inputs(root) == [root] and outcome(root)["a.py"] == CODE
+    assert github.left_out(root) is None
+
+
+def test_what_lies_beside_snapshots_does_not_hide_them(tmp_path):
+    repository(tmp_path / "src" / "lib", {"LICENSE": MIT, "a.py": CODE})
+    (tmp_path / "all").mkdir()
+    with tarfile.open(tmp_path / "all" / "lib.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "src" / "lib", "lib")
+    (tmp_path / "all" / "other.zip").write_bytes(b"PK")
+    assert outcome(tmp_path / "all")["a.py"] == CODE
+    assert github.left_out(tmp_path / "all") == f"{tmp_path / 'all'}: not read: 1 .zip"
