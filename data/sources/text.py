@@ -209,7 +209,7 @@ def _may_have_text(path: Path) -> bool:
     """Whether a file's first rows have a text. True if they cannot be read: reading all will report why."""
     try:
         first = list(islice(rows.read_rows(path), _FIRST))
-    except (*rows.UNREADABLE, limits.TooLarge):
+    except (*rows.UNREADABLE, ValueError):  # TooLarge, or a server that sends only whole files
         return True
     return any(isinstance(row, Drop) or _text(row[1]) is not None for row in first)
 

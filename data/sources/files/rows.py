@@ -43,7 +43,8 @@ _BETWEEN = re.compile(
 )  # objects on one line; the last is that of JSON text sequences (RFC 7464)
 _CACHED = re.compile(r"cache-[0-9a-f]{16}(?:_\d+_of_\d+)?\.arrow")
 KINDS = 5  # most kinds of files to name in a message
-ABOUT = ("dataset_info.json", "state.json", "dataset_dict.json")  # files next to a saved dataset
+# Files next to a saved dataset, or on the Hub.
+ABOUT = ("dataset_info.json", "dataset_infos.json", "state.json", "dataset_dict.json")
 
 
 def has_rows(path: Path) -> bool:

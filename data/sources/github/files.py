@@ -112,6 +112,8 @@ def _has_code(path: Path) -> bool:
         first = next(iter(rows.read_rows(path)), None)
     except (*rows.UNREADABLE, TooLarge):
         return False
+    except ValueError:  # from a server that sends only whole files, which are fetched to be read
+        return True
     if first is None or isinstance(first, Drop):
         return False
     content, place, *about = (_with_meta(first[1]).keys() & {*names} for names in _COLUMNS.values())

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data import remote
@@ -181,6 +183,18 @@ def test_a_remote_folder_of_texts_is_looked_into_like_one_here(tmp_path):
         folder = remote.place(url)
         assert [str(file) for file in text.inputs(folder)] == [f"{url}/a.txt"]
         assert "not read: 1 .csv, 1 .json; the rows" in (text.left_out(folder) or "")
+
+
+@pytest.mark.parametrize(("recipe", "beside"), [("text", "a.txt"), ("github", "README.md")])
+def test_a_server_that_sends_only_whole_files_is_read_too(recipe, beside, tmp_path):
+    code = "def add_numbers(first_number, second_number):\n    return first_number + second_number\n"
+    row = {"content": code, "path": "a.py", "repo_name": "o/r", "license": "mit"}
+    (tmp_path / "web" / "data").mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "web" / "data" / "train.parquet")
+    (tmp_path / "web" / beside).write_text("# About the rows")
+    with _served(tmp_path / "web") as url:
+        assert main([f"recipe={recipe}", "source=mine", f"input={url}", "engine.workers=1"]) == 0
+    assert counted()["kept"] == 1
 
 
 def test_a_query_that_hides_the_kind_of_file_is_named(tmp_path):

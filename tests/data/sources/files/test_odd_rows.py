@@ -221,6 +221,14 @@ def test_what_datasets_keeps_beside_saved_rows_is_not_read(tmp_path):
     assert text.inputs(tmp_path) == sorted([made[0], made[2], made[4]])
 
 
+@pytest.mark.parametrize("name", rows.ABOUT)
+def test_what_describes_a_dataset_is_no_row(tmp_path, name):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.jsonl").write_text('{"text": "a"}')
+    (tmp_path / name).write_text('{"default": {"description": "rows"}}')
+    assert text.inputs(tmp_path) == [tmp_path / "data" / "a.jsonl"]
+
+
 def test_a_url_or_license_that_is_not_a_number_is_missing(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a", "url": NaN, "license": NaN, "licence": "mit"}\n')
