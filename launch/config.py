@@ -25,7 +25,10 @@ _QUANTITY = r"[0-9]++(?:\.[0-9]++)?(?:[KMGTPE]i|[mkMGTPE]|[eE][0-9]++)?"
 _NAME = re.compile(_SUBDOMAIN)
 # The form of a key's value, or of each item of its list, and how a message names it.
 FORMS = {
-    "exclude": (re.compile(r"[\w.-]+"), "the name of a node"),
+    "exclude": (
+        re.compile(r"[\w.-]+"),
+        "the name of a node; of Slurm's gpu[1-3], `scontrol show hostnames` gives the names",
+    ),
     "namespace": (_NAME, "the name of a namespace: lowercase letters, digits and -"),
     "volumes": (re.compile(rf"{_SUBDOMAIN}:/[^:]*"), "CLAIM:/path"),
     "secrets": (_NAME, "the name of a Secret"),

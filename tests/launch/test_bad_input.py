@@ -11,6 +11,7 @@ from launch.main import main, progress
 from train.run.lineage import Lineage
 
 REFUSED = [
+    (["cluster=slurm", "cluster.exclude=gpu[1-3,7]"], "`scontrol show hostnames` gives the names"),
     (["cluster=nomad"], "cluster=nomad: no such choice; cluster is one of: kubernetes, local, slurm"),
     (["nodes=0"], "nodes=0: expected at least 1, or MIN:MAX"),
     (["nodes=3:2"], "nodes=3:2: expected at least 1, or MIN:MAX"),

@@ -37,6 +37,7 @@ class Files:
 
     def __init__(self, copy: Path, names: list[str]) -> None:
         self.copy, self.names = copy, names
+        self._taken: dict[tuple[str, int], float] = {}  # since when this process knows of each mark
 
     def offer(self, url: str) -> None:
         """Let the other machines send them, too."""
@@ -80,7 +81,9 @@ class Files:
         for path in waiting:
             mark = path.with_name(path.name + TAKEN)
             with suppress(FileNotFoundError):
-                if time.time() - mark.stat().st_mtime > PATIENCE + path.stat().st_size / SLOWEST:
+                # Not by the mark's age: a file server's clock may differ from this machine's.
+                since = self._taken.setdefault((mark.name, mark.stat().st_mtime_ns), time.monotonic())
+                if time.monotonic() - since > PATIENCE + path.stat().st_size / SLOWEST:
                     mark.unlink()
 
 

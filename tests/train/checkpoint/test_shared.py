@@ -77,3 +77,18 @@ def test_a_machine_whose_files_are_withdrawn_sends_no_more(source, monkeypatch, 
             files.help(late, "one", {})
     assert late.sent == [f"one/{name}" for name in files.names[:sent]]
     assert [path.name for path in source.parent.iterdir()] == ["step-000001"]
+
+
+def test_a_file_server_with_another_time_hurries_nobody(source, monkeypatch):
+    """Its clock is years behind, so every mark looks old."""
+    now = 1000.0
+    monkeypatch.setattr(shared.time, "monotonic", lambda: now)
+    with shared.linked(source) as files:
+        mark = files.copy / (NAMES[1] + shared.TAKEN)
+        mark.touch()
+        os.utime(mark, (0, 0))
+        files._give_up_on(files.unsent())
+        assert mark.exists()
+        now += shared.PATIENCE + 1  # whoever took it is gone
+        files._give_up_on(files.unsent())
+        assert not mark.exists()
