@@ -49,6 +49,8 @@ HEADING = (
     r"|lista\s+d[eo]s?\s+erros\s+corrigidos|lijst\s+van\s+aangebrachte\s+correcties"
     r"|liste\s+des\s+(?:corrections|modifications)\s+(?:effectuées|apportées))"
 )
+# Above a list of a volume's best sentences, which a maker put below it.
+BOOKMARKS = rf"{_MAKER}(?:['’]s|s['’]?)\s+bookmarks\b"
 BEGINS_NOTE = re.compile(rf"\W{{0,160}}+{HEADING}", re.IGNORECASE)  # a box may be drawn around it
 # Headings that a book's own notes also have.
 WEAK_HEADING = (

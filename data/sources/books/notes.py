@@ -7,7 +7,7 @@ other languages, or by names that no author of a printed book used. Doubtful one
 
 import re
 
-from data.sources.books.headings import BEGINS_NOTE, EDITORS_NOTE, HEADING, WEAK_HEADING
+from data.sources.books.headings import BEGINS_NOTE, BOOKMARKS, EDITORS_NOTE, HEADING, WEAK_HEADING
 
 CREDITS = 12  # maximum paragraphs of credits and notes above a book
 _CREDIT_LENGTH = 3000  # maximum characters of such a paragraph
@@ -99,7 +99,7 @@ _NOTICE = re.compile(
     re.MULTILINE,
 )
 _BRACKETED = re.compile(
-    r"(?<=\n\n)[ \t]*+\[((?:[^\[\]\n]|\[[^\[\]\n]{0,60}\]|\n(?![ \t]*\n)){5,1500})\][ \t]*+"
+    r"(?:(?<=\n\n)|\A\n*+)[ \t]*+\[((?:[^\[\]\n]|\[[^\[\]\n]{0,60}\]|\n(?![ \t]*\n)){5,1500})\][ \t]*+"
     r"(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)"
 )
 _LONG_BRACKETED = re.compile(  # of several paragraphs
@@ -117,6 +117,10 @@ _BOXED = re.compile(  # +----+, | Transcriber's Note |, | … |, +----+
     r"(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)",
     re.IGNORECASE,
 )
+_LISTED = re.compile(
+    rf"(?<=\n\n)[ \t]*+{BOOKMARKS}[^\n]{{0,80}}\n(?:[ \t]*+\n)*+(?:[ \t]*+[^\s][^\n]*+(?:\n|\Z))++\n*+",
+    re.IGNORECASE,
+)
 _IN_PARENTHESES = re.compile(
     rf"(?<=\n\n)[ \t]*+[({{<]\s*+{HEADING}\W(?:[^\n]|\n(?![ \t]*\n)){{10,1500}}?[)}}>][ \t]*+"
     r"(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)",
@@ -125,8 +129,8 @@ _IN_PARENTHESES = re.compile(
 _ABOUT_ETEXT = re.compile(
     rf"[\W_]{{0,3}}{HEADING}"
     r"|[\W_]{0,3}(?:transcriber|t\.?/?n\.?|(?:tr|trans|transcr|pg)\.?\s+note)\s*:"
-    r"|.*?(?:\belectronic\s+(?:text|edition|version)|project\s+gutenberg"
-    r"|\be-?(?:text|book)s?\b)",
+    r"|.*?(?:\belectronic\s+(?:text|edition|version)|project\s+gutenberg|\be-?(?:text|book)s?\b"
+    r"|\b(?:html|ascii|unicode|utf-?8|iso[- ]?8859|underscores)\b|\b(?:end|top)\s+of\s+th(?:e|is)\s+file\b)",
     re.IGNORECASE | re.DOTALL,
 )
 _ABOUT_NOTICE = re.compile(
@@ -284,8 +288,9 @@ def _without_notices(text: str) -> str:
         return "" if _ABOUT_ETEXT.match(notice[1]) else notice[0]
 
     text = _NOTICE.sub(kept, text) if "<<" in text or "**" in text else text
-    if "\n[" in text or " [" in text:
+    if "\n[" in text or " [" in text or text.startswith("["):
         text = _LONG_BRACKETED.sub("", _BRACKETED.sub(bracketed, text))
+    text = _LISTED.sub("", text) if "ookmarks" in text or "OOKMARKS" in text else text
     text = _BOXED.sub("", text) if any(map(text.__contains__, ("|", "***", "###"))) else text
     end = min(len(text) * 2 // 3, len(text) - _CLOSING_LENGTH)  # after that, a note may have more paragraphs
     if end > 0:

@@ -45,6 +45,14 @@ def test_a_note_below_the_book_is_removed_and_the_footnotes_below_it_kept(note):
     assert gutenberg.open_book(gutenberg_file(f"{LONG.strip()}\n\n{note}")).text == LONG.strip()
 
 
+@pytest.mark.parametrize(
+    "notice", ["[NOTE: there is more at the end of the\nfile. X.Y.]", "   [See the HTML version]"]
+)
+def test_a_bracket_about_the_file_is_removed_above_the_book_too(notice):
+    for above in ("", "Produced by A. Volunteer\n\n\n"):
+        assert gutenberg.open_book(gutenberg_file(f"{above}{notice}\n\n\n{BODY}")).text == BODY
+
+
 def _box(*lines: str, frame: str = "+-|", width: int = 70) -> str:
     corner, rule, side = frame
     rows = [f"{side} {line.ljust(width - 2)} {side}" for line in lines]
@@ -86,6 +94,11 @@ def test_the_book_s_own_boxes_are_kept():
         "<<This e-text is given by the Library of Somewhere.>>",
         "[This electronic text may be copied by anyone who likes it.]",
         "[Transcriber's Note: the next page is torn in the original.]",
+        "[See also the HTML version, which has the maps]",
+        "[NOTE: A few sentences to begin with are listed at the end of the file. X.Y.]",
+        "[Italics are between underscores. Footnotes follow each act.]",
+        "ETEXT EDITOR'S BOOKMARKS:\n\nA quay is never dry\nRain has no master\nWe are all passengers",
+        "     PG EDITOR'S BOOKMARKS FOR ALL VOLUMES:\n\n\n     A quay is never dry\n     Rain has no master",
         "**This is a volume of a Project Gutenberg Etext, made by volunteers**",
     ],
 )
