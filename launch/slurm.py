@@ -4,6 +4,7 @@ People should be able to read the script. It has each argument of the command on
 and each option of sbatch quoted as sbatch reads it.
 """
 
+import os
 import re
 import shlex
 import shutil
@@ -16,6 +17,8 @@ from launch.config import LaunchConfig
 from launch.job import Job, job_folder, keep, kept, word_for
 from launch.torchrun import ENVIRONMENT, torchrun
 from train.run import markers
+
+OF_CLUSTER = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")  # what a user may set for Slurm's commands
 
 
 class Shell(str):
@@ -221,7 +224,17 @@ def _need(program: str) -> None:
 
 
 def _ask(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess:
-    return subprocess.run(arguments, input=given, capture_output=True, text=True)
+    return subprocess.run(arguments, input=given, capture_output=True, text=True, env=_outside_of_jobs())
+
+
+def _outside_of_jobs() -> dict[str, str]:
+    """This environment without what a job's shell has of Slurm: sbatch would pass on that job's tasks, CPUs
+    and memory, and the new job's srun would take them for its own."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("SLURM_", "SRUN_")) or name in OF_CLUSTER
+    }
 
 
 def _line(text: str) -> str:

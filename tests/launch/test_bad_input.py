@@ -79,6 +79,21 @@ def test_sbatchs_message_is_passed_on_and_nothing_is_left(nowhere, capsys):
     assert list(Path.cwd().iterdir()) == []
 
 
+def test_a_launch_within_a_job_does_not_pass_on_that_jobs_resources(nowhere, monkeypatch, capsys):
+    sbatch = nowhere / "bin" / "sbatch"
+    sbatch.write_text(f"#!/bin/sh\n/usr/bin/env > {nowhere}/seen\necho 7\n")
+    sbatch.chmod(0o755)
+    os.symlink("/bin/sh", nowhere / "bin" / "sh")
+    for name in ("SLURM_JOB_ID", "SLURM_CPUS_PER_TASK", "SLURM_MEM_PER_NODE", "SRUN_CPUS_PER_TASK"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
+    monkeypatch.setenv("MINE", "kept")
+    assert main(["cluster=slurm", "run=r", "model=tiny", "data=sample"]) == 0, capsys.readouterr().err
+    seen = dict(line.split("=", 1) for line in (nowhere / "seen").read_text().splitlines() if "=" in line)
+    assert [name for name in seen if name.startswith(("SLURM", "SRUN"))] == ["SLURM_CONF"]
+    assert seen["MINE"] == "kept"
+
+
 def test_a_folder_of_something_else_is_refused(nowhere, capsys):
     Path("mine").mkdir()
     Path("mine/thesis.tex").touch()
