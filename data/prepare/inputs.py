@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from data import remote
-from data.clients.refusals import refusal
+from data.clients.refusals import DENIED, refusal
 from data.errors import DataError
 from data.prepare.config import PrepareConfig
 
@@ -37,6 +37,8 @@ def find_inputs(config: PrepareConfig) -> list[Path]:
         typed = f"input={','.join(config.input)}"
         is_remote = any(map(remote.is_remote, config.input))
         if is_remote and (how := refusal(error)):
+            if how.startswith(DENIED) and any(path.startswith("s3://") for path in config.input):
+                how += "; if its readers pay for this bucket, as for arXiv's, FSSPEC_S3_REQUESTER_PAYS=true"
             raise DataError(f"{typed}: {how}") from None
         if isinstance(error, OSError | ValueError | ImportError):
             raise DataError(f"{typed}: cannot be read ({error})") from None

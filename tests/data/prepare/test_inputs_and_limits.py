@@ -1,5 +1,6 @@
 """Which files `prepare` reads, each once, and that other limits or a truncated file are never silent."""
 
+import errno
 import gzip
 import http.server
 import json
@@ -195,6 +196,24 @@ def test_a_server_that_sends_only_whole_files_is_read_too(recipe, beside, tmp_pa
     with _served(tmp_path / "web") as url:
         assert main([f"recipe={recipe}", "source=mine", f"input={url}", "engine.workers=1"]) == 0
     assert counted()["kept"] == 1
+
+
+def test_a_bucket_whose_readers_pay_is_named_as_a_cause_of_a_refusal(monkeypatch):
+    fsspec = pytest.importorskip("fsspec")
+    pytest.importorskip("s3fs")
+
+    def denied(*_args: object) -> None:
+        raise PermissionError(errno.EACCES, "Access Denied")
+
+    monkeypatch.setattr(remote, "place", lambda path: Path(path))
+    monkeypatch.setattr(text, "inputs", denied)
+    for url, hint in (("s3://arxiv/src", True), ("gs://bucket/src", False)):
+        with pytest.raises(DataError, match="access denied") as refused:
+            find_inputs(PrepareConfig(DataConfig("mix", {"mine": 1}), recipe="text", input=[url]))
+        assert ("FSSPEC_S3_REQUESTER_PAYS=true" in str(refused.value)) == hint
+    monkeypatch.setenv("FSSPEC_S3_REQUESTER_PAYS", "true")
+    fsspec.config.set_conf_env(conf := {})
+    assert fsspec.filesystem("s3", skip_instance_cache=True, **conf["s3"]).req_kw
 
 
 def test_a_query_that_hides_the_kind_of_file_is_named(tmp_path):
