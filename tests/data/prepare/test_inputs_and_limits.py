@@ -209,7 +209,7 @@ def test_a_bucket_whose_readers_pay_is_named_as_a_cause_of_a_refusal(monkeypatch
     monkeypatch.setattr(text, "inputs", denied)
     for url, hint in (("s3://arxiv/src", True), ("gs://bucket/src", False)):
         with pytest.raises(DataError, match="access denied") as refused:
-            find_inputs(PrepareConfig(DataConfig("mix", {"mine": 1}), recipe="text", input=[url]))
+            find_inputs(PrepareConfig(DataConfig("mix", {"w": 1}), "text", source="w", input=[url]))
         assert ("FSSPEC_S3_REQUESTER_PAYS=true" in str(refused.value)) == hint
     monkeypatch.setenv("FSSPEC_S3_REQUESTER_PAYS", "true")
     fsspec.config.set_conf_env(conf := {})
