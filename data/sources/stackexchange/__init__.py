@@ -1,3 +1,12 @@
-from data.sources.stackexchange.recipe import DUPLICATES, VERSION, clean, inputs, read, slices, together
+from data.sources.stackexchange.recipe import (
+    DUPLICATES,
+    VERSION,
+    clean,
+    inputs,
+    left_out,
+    read,
+    slices,
+    together,
+)
 
-__all__ = ["DUPLICATES", "VERSION", "clean", "inputs", "read", "slices", "together"]
+__all__ = ["DUPLICATES", "VERSION", "clean", "inputs", "left_out", "read", "slices", "together"]

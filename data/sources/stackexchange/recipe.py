@@ -34,6 +34,7 @@ _DOMAINS = ("stackoverflow.com", "superuser.com", "serverfault.com", "askubuntu.
 _DOMAINS += ("stackapps.com", "stackexchange.com")
 # Stack Overflow has an archive for each table; only Posts is read.
 _OTHER_TABLES = re.compile(r"[-.](badges|comments|posthistory|postlinks|tags|users|votes)\.(7z|xml)$", re.I)
+_PACKED = re.compile(r"\.7z\.\d{3}$|\.(zip|rar|tar|gz|tgz|bz2|xz|zst)$", re.I)
 _POSTS = re.compile(r"(?:^|[-._])posts$", re.I)
 
 
@@ -45,6 +46,15 @@ def inputs(path: Path) -> list[Path]:
     if not found:
         raise rows.expected(path, _INPUT)
     return sorted(sorted(found, key=lambda file: (-file.stat().st_size, str(file)))[:SITES])
+
+
+def left_out(path: Path) -> str | None:
+    """What a folder holds in archives that are not read, in a sentence; None if it has none."""
+    others = [file for file in rows.visible_files(path) if _PACKED.search(file.name)] if path.is_dir() else []
+    if not others:
+        return None
+    advice = "unpack them, or join the parts of one (cat NAME.7z.* > NAME.7z)"
+    return f"{path}: not read: {rows.kinds_of(others)}; {advice}"
 
 
 def together(files: list[Path]) -> list[Path]:

@@ -50,6 +50,16 @@ def test_the_28_largest_sites_of_a_folder_are_read_and_a_named_file_always(tmp_p
     assert recipe.inputs(smallest) == [smallest]
 
 
+def test_archives_that_are_not_read_are_named(tmp_path):
+    (tmp_path / "tea.stackexchange.com.7z").write_bytes(b"x")
+    assert recipe.left_out(tmp_path) is None
+    assert recipe.left_out(tmp_path / "tea.stackexchange.com.7z") is None
+    for name in ("stackoverflow.com.7z.001", "stackoverflow.com.7z.002", "Posts.xml.GZ", "readme.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    said = f"{tmp_path}: not read: 1 .gz, 1 .001, 1 .002; unpack them, or join the parts of one"
+    assert (recipe.left_out(tmp_path) or "").startswith(said)
+
+
 def test_a_site_with_two_files_is_read_once(tmp_path):
     (tmp_path / "tea.stackexchange.com").mkdir()
     (tmp_path / "tea.stackexchange.com" / "Posts.xml").write_bytes(b"<posts/>")
