@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from data.sources.arxiv.latex.syntax import Arguments, append
 
 _DEFINES = re.compile(
-    r"\\(?P<word>newacronym|newabbreviation|(?:long)?newglossaryentry|newacro(?:plural)?|acrodef(?:plural)?"
-    r"|acro(?:plural)?|DeclareAcronym)(?![A-Za-z@])\*?"
+    r"\\(?P<word>newacronym|newabbreviation|(?:long)?newglossaryentry|DeclareAcronym"
+    r"|(?:newacro|acrodef|acro)(?:plural|indefinite)?)(?![A-Za-z@])\*?"
 )
 _SIGNS = ("acro", "Acro", "newabbreviation", "newglossary")
 # What each command shows of an entry; `any` is all of it at first, then only its short form.
@@ -20,13 +20,18 @@ _FORMS = {
     **dict.fromkeys(("gls", "ac"), "any"),
     **dict.fromkeys(("acrshort", "acs", "glsxtrshort", "glsentryshort", "glstext", "glsentrytext"), "short"),
     **dict.fromkeys(("acrlong", "acl", "glsxtrlong", "glsentrylong"), "long"),
-    **dict.fromkeys(("acrfull", "acf", "glsxtrfull", "glsentryfull", "glsfirst", "glsentryfirst"), "full"),
+    **dict.fromkeys(("acrfull", "glsxtrfull", "glsentryfull", "glsfirst", "glsentryfirst"), "full"),
+    **dict.fromkeys(("acf", "acfi"), "full, used"),
+    "acsu": "short, used",
+    "aclu": "long, used",
     **dict.fromkeys(("glsunset", "acused", "acuse", "glsreset", "acreset"), "nothing"),
 }
 _REST = "|".join(sorted({name[1:] for name in _FORMS}, reverse=True))  # longest first
 _USES = re.compile(
-    rf"\\(?:(?P<capital>[agAG])(?P<rest>{_REST})(?P<plural>pl?)?|acresetall|glsresetall)(?![A-Za-z@])\*?"
+    rf"\\(?:(?P<article>[iI](?=ac))?(?P<capital>[agAG])(?P<rest>{_REST})(?P<plural>pl?)?"
+    r"|acresetall|glsresetall)(?![A-Za-z@])\*?"
 )
+_EXTRA = re.compile(r"\\acroextra(?![A-Za-z@])")  # its argument is shown in the list of acronyms only
 _KEY = re.compile(r"\s*+\{\s*+([^{}\\]{1,100}?)\s*+\}")
 _VALUE = re.compile(r"\s*+([a-z-]{1,30})\s*+=\s*+((?:[^{},]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+),?")
 
@@ -38,6 +43,7 @@ class _Entry:
     shorts: str  # its plurals
     longs: str
     first: str = ""  # what is shown at first, if that is no combination of these
+    articles: tuple[str, str] = ("a", "a")  # of the short and the long form
     shown_in: int = -1  # its long form has been shown since this many resets of all
 
 
@@ -67,13 +73,16 @@ def _shown(use: re.Match, entry: _Entry, n_resets: int) -> str:
         entry.shown_in = -1 if "reset" in name else n_resets
         return ""
     if form == "any":
-        form = "short" if entry.shown_in == n_resets else "full"
+        form = "short" if entry.shown_in == n_resets else "full, used"
+    if form.endswith("used"):
         entry.shown_in = n_resets
-    if form == "full" and (long or entry.first):
+    if form.startswith("full") and (long or entry.first):
         shown = entry.first or f"{long} ({short})"
     else:
-        shown = (long if form == "long" else short) or short
-    return shown[:1].upper() + shown[1:] if use["capital"].isupper() else shown
+        shown = (long if form.startswith("long") else short) or short
+    if use["article"]:
+        shown = f"{entry.articles[not form.startswith('short')]} {shown}"
+    return shown[:1].upper() + shown[1:] if (use["article"] or use["capital"]).isupper() else shown
 
 
 def _entries(latex: str) -> dict[str, _Entry]:
@@ -89,7 +98,11 @@ def _entries(latex: str) -> dict[str, _Entry]:
         first = read.argument(latex, brackets[1] if brackets else key.end())
         if first is None:
             continue
-        if word.endswith("plural"):
+        if word.endswith("indefinite"):
+            long = read.argument(latex, first[1])
+            if long and key[1] in entries:
+                entries[key[1]].articles = first[0], long[0]
+        elif word.endswith("plural"):
             if known := entries.get(key[1]):
                 known.shorts, known.longs = brackets[0] if brackets else known.shorts, first[0]
         elif word in ("newacronym", "newabbreviation"):
@@ -110,14 +123,26 @@ def _entries(latex: str) -> dict[str, _Entry]:
                     given.get(f"{kind}-plural-form") or given[kind] + given.get(f"{kind}-plural", "s")
                     for kind in ("short", "long")
                 ]
-                entries[key[1]] = _entry(given["short"], given["long"], *plurals)
+                entry = entries[key[1]] = _entry(given["short"], given["long"], *plurals)
+                entry.articles = given.get("short-indefinite", "a"), given.get("long-indefinite", "a")
         else:
-            entries[key[1]] = _entry(brackets[0] if brackets else key[1], first[0], None, None)
+            short = brackets[0] if brackets else key[1]
+            entries[key[1]] = _entry(short, _without_extra(first[0], read), None, None)
     return entries
 
 
 def _entry(short: str, long: str, shorts: str | None, longs: str | None) -> _Entry:
     return _Entry(short, long, shorts or short + "s", longs or (long and long + "s"))
+
+
+def _without_extra(long: str, read: Arguments) -> str:
+    out, place = [], 0
+    for mark in _EXTRA.finditer(long):
+        extra = read.argument(long, mark.end()) if mark.start() >= place else None
+        if extra:
+            out.append(long[place : mark.start()])
+            place = extra[1]
+    return "".join([*out, long[place:]])
 
 
 def _values(text: str) -> dict[str, str]:

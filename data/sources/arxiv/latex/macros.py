@@ -250,6 +250,8 @@ class _Expander:
         definition = reads(word, here.text, here.position, self.calls.read, self.state.known)
         if definition is None:
             return
+        if "\\global" in here.text[begin:at]:
+            definition.is_global = True
         end = definition.end
         if end < 0:
             self.calls.put(definition.name, None)
@@ -284,7 +286,8 @@ class _Expander:
             self.out.cut(here, at, end)
         elif end := self._verbatim_end(mark):
             alias = self.calls.macros.get(mark["verb"] or "")
-            append(self.out.pieces, here.text[here.start : at] + (alias.literal if alias else ""))
+            command = alias.literal.replace(DONE, "") if alias else ""
+            append(self.out.pieces, here.text[here.start : at] + command)
             self.out.append_opaque(here.text[here.position if alias else at : end])
             here.start = here.position = end
         elif mark["name"] == "document":

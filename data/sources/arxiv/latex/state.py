@@ -77,6 +77,7 @@ class State:
         self.depth = 0  # depth of groups, in the document's body
         # What open groups have redefined: the depth, the name, its macro before, and what it was short for.
         self._undo: list[tuple[int, str, Macro | None, str | None]] = []
+        self._kept: dict[str, int] = {}  # names set for good: before which of these they are not reset
         self._named = dict.fromkeys(GROUPS, 0)  # groups that a name has opened
         self._endless = 0  # unterminated conditionals
         class_options = _CLASS_OPTIONS.search(paper) if "ifdraft" in paper else None
@@ -92,6 +93,8 @@ class State:
         self.depth = max(0, self.depth - 1)
         while self._undo and self._undo[-1][0] > self.depth:
             _, name, before, definer = self._undo.pop()
+            if len(self._undo) < self._kept.get(name, 0):
+                continue
             self.calls.put(name, before)
             self.definers.pop(name, None)
             if definer:
@@ -215,7 +218,10 @@ class State:
         if meaning is not None:
             self.calls.put(name, None)
             return False
-        if self.in_body and self.depth and not definition.is_global:
+        if definition.is_global:
+            self._kept[name] = len(self._undo)
+        elif self.in_body and self.depth:
+            self._kept[name] = min(len(self._undo), self._kept.get(name, 0))
             self._undo.append((self.depth, name, self.calls.macros.get(name), self.definers.get(name)))
         if name not in DEFINERS:
             self.definers.pop(name, None)

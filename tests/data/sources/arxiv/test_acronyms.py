@@ -29,6 +29,15 @@ DEFINED = (
          r"\acp{nn} \ac{nn} \acl{dag} \acs{dag}.", "nets (NNs) NN directed graph dag."),
         (r"\DeclareAcronym{ph}{short = PH, long = ph value, tag=x, long-plural-form = {values of ph}}",
          "\\acp{ph} \\ac{ph}.", "values of ph (PHs) PH."),
+        (r"\acrodef{na}[$N$]{number\acroextra{ ({\it of} atoms)} in all}", r"\acl{na}.", "number in all."),
+        (r"\newacro{nn}[NN]{neural net}", r"\acf{nn}, \ac{nn}, \acfi{nn}.",
+         "neural net (NN), NN, neural net (NN)."),
+        (r"\newacro{nn}[NN]{net}\newacro{ml}[ML]{learning}", r"\aclu{nn}/\acsu{ml}: \ac{nn}/\ac{ml}.",
+         "net/ML: NN/ML."),
+        (r"\newacro{nn}[NN]{net}\newacroindefinite{nn}{an}{a}\newacro{ml}[ML]{game}",
+         r"\Iac{nn}, \iac{nn}, \iac{ml}.", "A net (NN), an NN, a game (ML)."),
+        (r"\DeclareAcronym{sf}{short=SF, long=story, short-indefinite=an}", r"\iacs{sf}, \Iac{sf}.",
+         "an SF, A story (SF)."),
     ],
 )  # fmt: skip
 def test_an_acronym_is_shown_in_full_at_first(definitions, source, left):

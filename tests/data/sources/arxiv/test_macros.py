@@ -179,6 +179,21 @@ def test_in_the_body_a_group_keeps_its_definitions_to_itself():
     assert body("\\def\\x{1}\\section{A}{\\gdef\\x{2}}\\x") == "\\section{A}{}2\n"
 
 
+@pytest.mark.parametrize("defines", ["\\gdef\\x{2}", "\\global\\def\\x{2}", "\\global\\long\\def\\x{2}"])
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("{\\x!\\x}\\x", "{12}2"),
+        ("{\\def\\x{3}{!\\x}\\x}\\x", "{{2}2}2"),
+        ("{\\def\\x{3}!\\def\\x{4}\\x}\\x{\\def\\x{5}\\x}\\x", "{4}2{5}2"),
+        ("{\\def\\x{3}{!\\def\\x{4}{\\def\\x{5}\\x}\\x}\\x}\\x", "{{{5}4}2}2"),
+        ("{\\def\\y{3}{!}\\def\\y{4}{\\def\\x{5}\\x}\\x}\\x", "{{}{5}2}2"),
+    ],
+)
+def test_a_global_definition_outlives_all_groups(defines, text, left):
+    assert body("\\def\\x{1}\\section{A}" + text.replace("!", defines)) == f"\\section{{A}}{left}\n"
+
+
 def test_groups_by_name_end_where_their_own_name_ends_them():
     text = "\\begin{document}\\def\\a{1}\\begingroup\\def\\a{2}\\bgroup\\def\\a{3}\\a\\egroup\\a\\endgroup\\a"
     assert expanded(text) == "\\begin{document}\\begingroup\\bgroup3\\egroup2\\endgroup1"

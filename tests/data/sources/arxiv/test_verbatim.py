@@ -42,6 +42,13 @@ def test_code_keeps_its_percent_signs_and_the_text_after_them(declaration, code)
     assert clean_latex(text) == f"\\section{{A}}\n{code} more.\nLast.\n"
 
 
+@pytest.mark.parametrize("command", ["verb", "lstinline", "Verb"])
+def test_another_name_for_a_command_of_code_is_that_command(command):
+    text = f"\\let\\code\\{command}\\begin{{document}}\\section{{A}}\n"
+    cleaned = clean_latex(f"{text}a \\code|x_1 % y| b.\n")
+    assert cleaned == f"\\section{{A}}\na \\{command}|x_1 % y| b.\n"
+
+
 @pytest.mark.parametrize(
     ("make", "delete"),
     [
