@@ -29,8 +29,9 @@ _FORMS = {
 _REST = "|".join(sorted({name[1:] for name in _FORMS}, reverse=True))  # longest first
 _USES = re.compile(
     rf"\\(?:(?P<article>[iI](?=ac))?(?P<capital>[agAG])(?P<rest>{_REST})(?P<plural>pl?)?"
-    r"|acresetall|glsresetall)(?![A-Za-z@])\*?"
+    r"|acresetall|glsresetall)(?![A-Za-z@])(?P<star>\*)?"
 )
+_STARRED = ("ac", "acf", "acfi")  # with a star, these do not count as uses
 _EXTRA = re.compile(r"\\acroextra(?![A-Za-z@])")  # its argument is shown in the list of acronyms only
 _KEY = re.compile(r"\s*+\{\s*+([^{}\\]{1,100}?)\s*+\}")
 _VALUE = re.compile(r"\s*+([a-z-]{1,30})\s*+=\s*+((?:[^{},]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+),?")
@@ -74,7 +75,7 @@ def _shown(use: re.Match, entry: _Entry, n_resets: int) -> str:
         return ""
     if form == "any":
         form = "short" if entry.shown_in == n_resets else "full, used"
-    if form.endswith("used"):
+    if form.endswith("used") and not (use["star"] and name in _STARRED):
         entry.shown_in = n_resets
     if form.startswith("full") and (long or entry.first):
         shown = entry.first or f"{long} ({short})"

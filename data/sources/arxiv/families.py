@@ -25,13 +25,22 @@ _COMMAND = (
 )
 _DEFINITION = rf"\\{_COMMAND}(?![A-Za-z])"
 _DEFINES = re.compile(_DEFINITION)
-_ANY = re.compile(rf"\\csname|\\csuse|\\csg?def(?![A-Za-z])|\\@namedef|{_DEFINITION}\s*+\{{?\s*+#\d")
+_FIRST = r"\\(?P<word>g?def|(?:re)?newcommand)\s*+\\expandafter\s*+\\(?P<name>[A-Za-z@]++)"
+_ANY = re.compile(
+    rf"\\csname|\\csuse|\\csg?def(?![A-Za-z])|\\@name(?:def|use)|{_DEFINITION}\s*+\{{?\s*+#\d|\\expandafter\s*+{_FIRST}"
+)
 _WORD = re.compile(r"\\(?:([A-Za-z@]++)|.)", re.DOTALL)
 _NAME = r"[^\\{}#%~$&^\s]{1,60}(?: [^\\{}#%~$&^\s]{1,60}){0,5}"
 _MADE = re.compile(
     rf"\s*+\\(?P<word>{_COMMAND})\s*+"
     r"(?:\\expandafter\s*+)?(?P<group>\{\s*+)?"
     rf"\\csname\s*+(?P<name>{_NAME})\s*+\\endcsname[ \t]*+(?(group)\}})"
+)
+# A definition by the present value of what its body begins with, which is expanded as a whole.
+_BY_VALUE = re.compile(rf"\s*+{_FIRST}\s*+\\expandafter\s*+(?=\{{)")
+_BY_NAME = re.compile(
+    r"\s*+\\let\s*+\\expandafter\s*+\\(?P<new>[A-Za-z@]++)"
+    rf"\s*+\\csname\s*+(?P<name>{_NAME})\s*+\\endcsname[ \t]*+"
 )
 _CALLED = re.compile(
     r"\s*+\\(?P<word>[A-Za-z@]++)\s*+(?:\\expandafter\s*+)?(?:(?P<group>\{\s*+)?"
@@ -42,6 +51,8 @@ _COMPUTED = re.compile(
     rf"|\\(?:csuse|@nameuse)\s*+\{{\s*+({_NAME})\s*+\}}"
 )
 _CSNAME_END = re.compile(rf"\s*+({_NAME})\s*+\\endcsname(?![A-Za-z@])[ \t]*+")
+# What reads \csname itself, or only after what follows it.
+_READS_FIRST = re.compile(r"\\(?:ifx|let\s*+\\[A-Za-z@]++|expandafter\s*+(?:\\[A-Za-z@]++)?)\s*+\{?\Z")
 _NAME_AT_END = re.compile(r"\\[A-Za-z]+\Z")
 _BRACED_NAME = re.compile(rf"\s*+\{{\s*+({_NAME})\s*+\}}")
 _HEAD = re.compile(
@@ -101,7 +112,7 @@ class _Writer:
                 start = position
             elif mark[1] in _DEFS or _DOCUMENTS.fullmatch(mark[1]):
                 position = self._note(mark[1], text, mark.end())
-                if depth and "\\" in text[mark.end() : position]:
+                if "\\" in text[mark.end() : position]:
                     out += [text[start : mark.end()], self._with_names(text[mark.end() : position])]
                     start = position
             else:
@@ -145,6 +156,13 @@ class _Writer:
     def _made(self, word: str, text: str, position: int, depth: int) -> tuple[str, int] | None:
         """What the command here defines, written out, and the command's end; None to leave it as it is."""
         if word == "expandafter":
+            if by_value := _BY_VALUE.match(text, position):
+                return (
+                    f"\\{'x' if by_value['word'] == 'gdef' else 'e'}def\\{by_value['name']}",
+                    by_value.end(),
+                )
+            if (by_name := _BY_NAME.match(text, position)) and (known := self._known(by_name["name"])):
+                return f"\\let\\{by_name['new']}\\{known}", by_name.end()
             made = _MADE.match(text, position)
             if made is None:
                 return self._made_first(text, position, depth)
@@ -155,11 +173,12 @@ class _Writer:
             defined = f"\\{'g' * (word == 'csgdef')}def"
             return (f"{defined}\\{self._new(named[1])}", named.end()) if named else None
         if word in ("csname", "csuse", "@nameuse"):
-            named = (
-                (_CSNAME_END if word == "csname" else _BRACED_NAME).match(text, position) if depth else None
-            )
-            known = self._known(named[1]) if named else ""
-            return (f"\\{known}", named.end()) if named and known else None
+            named = (_CSNAME_END if word == "csname" else _BRACED_NAME).match(text, position)
+            at = position - len(word) - 1
+            if named is None or (not depth and _READS_FIRST.search(text, max(0, at - _LONGEST), at)):
+                return None
+            known = self._known(named[1])
+            return (f"\\{known}", named.end()) if known and (depth or known in self._taken) else None
         call = self._call(word, text, position) if depth < _NESTED else None
         bodies, end = call or ([], position)
         self._left -= sum(map(len, bodies))
@@ -192,6 +211,8 @@ class _Writer:
 
         def put(mark: re.Match) -> str:
             known = self._known(mark[1] or mark[2])
+            if _READS_FIRST.search(definition, max(0, mark.start() - _LONGEST), mark.start()):
+                return mark[0]
             return (
                 f"\\{known}" + " " * definition[mark.end() : mark.end() + 1].isalpha() if known else mark[0]
             )
@@ -204,6 +225,7 @@ class _Writer:
     def _new(self, name: str) -> str:
         """The name to define for a computed one: only letters, whatever characters that has."""
         if _is_word(name):
+            self._taken.add(name)
             return name
         if name not in self._names:
             letters = re.sub("[^A-Za-z]", "", name) or "x"

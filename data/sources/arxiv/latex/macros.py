@@ -248,7 +248,7 @@ class _Expander:
         here, begin = self.here, self._with_prefixes(at)
         reads = amended if word in AMENDERS else read_definition
         definition = reads(word, here.text, here.position, self.calls.read, self.state.known)
-        if definition is None:
+        if definition is None or definition.name == "expandafter":  # it expands the name that is meant
             return
         if "\\global" in here.text[begin:at]:
             definition.is_global = True

@@ -3,7 +3,7 @@ r"""Finds the marks of a text that expansion looks at; keeps how far a text is r
 import re
 from functools import lru_cache
 
-from data.sources.arxiv.latex.syntax import after_word, append, line_rest
+from data.sources.arxiv.latex.syntax import QUOTED, after_word, append, line_rest
 from data.sources.arxiv.latex.verbatim import Verbatim, alternatives
 
 
@@ -20,7 +20,7 @@ def marks_of(verbatim: Verbatim, letters: str) -> re.Pattern:
         rf"{plain}(?:\{{{plain}\}}{plain})*+(?P<mark>[{{}}]"
         r"|\\(?:(?P<env>begin|end)[ \t]*\{(?P<name>[A-Za-z]*\*?)\}"
         rf"|(?P<verb>{alternatives(verbatim.commands | verbatim.language_commands)})(?![A-Za-z])"
-        rf"|(?P<word>[{letters}]+|.)|\Z){short}|\Z)",
+        rf"|(?P<word>{QUOTED}|[{letters}]+|.)|\Z){short}|\Z)",
         re.DOTALL,
     )
 

@@ -11,7 +11,8 @@ MAX_GROUP = 1 << 18  # characters of one argument or definition
 MAX_OPTION = 4096  # characters of one optional or delimited argument
 _FAILURES = 20  # give up on groups after this many unterminated ones
 
-WORD = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
+QUOTED = r"(?:string|meaning|show)\s*+\\[A-Za-z]++"  # a name that is shown, not used
+WORD = re.compile(rf"\\({QUOTED}|[A-Za-z]+|.)", re.DOTALL)
 _BLANKS = re.compile(r"[ \t]*\n?[ \t]*")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _FLAT = r"(?:[^{}\\]++|\\.)*+"

@@ -89,6 +89,20 @@ def test_a_loop_defines_what_its_turns_define(form, letters):
             r"Of 71.5\,\% and 9.",
         ),
         (r"\csdef{k.1}{one}\newcommand\k[1]{\csuse{k.#1}}", r"\k{1}, \k{1} x", r"one, one x"),
+        # names that the text itself computes, or a macro without arguments
+        (
+            r"\newcommand{\x}{one}\csdef{k.1}{two}\newcommand{\y}{\csuse{k.1} \csname x\endcsname}"
+            r"\makeatletter\@namedef{k@3}{three}\newcommand{\k}[1]{\@nameuse{k@#1}}\makeatother",
+            r"\csname x\endcsname, \csuse{k.1}, \k{3} \y.",
+            "one, two, three two one.",
+        ),
+        (r"\def\x{one}\expandafter\let\expandafter\y\csname x\endcsname\def\x{two}", r"\y, \x.", "one, two."),
+        (
+            r"\def\x{one}\expandafter\def\expandafter\x\expandafter{\x, two}"
+            r"\expandafter\newcommand\expandafter\y\expandafter{\x}\def\x{three}",
+            r"\expandafter\textbf\expandafter{\y}, \x.",
+            r"\textbf{one, two}, three.",
+        ),
         # counters
         (
             r"\newcounter{n}\loop\stepcounter{n}\expandafter\edef\csname b\Alph{n}\endcsname"
@@ -151,6 +165,7 @@ def test_definitions_by_computed_names_are_expanded(preamble, text, shown):
         (EACH, r"See \each AB$\each."),
         (r"\newcommand{\mu}[1]{\csname x#1\endcsname}", r"A line\\mu{x} ends."),
         (r"\renewcommand{\section}[1]{\csname x#1\endcsname}", "See\n\\section{this}\nhere."),
+        (r"\def\x{A}", r"See \csname nobody\endcsname and \ifx\csname x\endcsname a\else b\fi."),
     ],
 )
 def test_what_is_not_known_to_define_stays(preamble, text):

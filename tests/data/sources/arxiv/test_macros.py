@@ -194,6 +194,27 @@ def test_a_global_definition_outlives_all_groups(defines, text, left):
     assert body("\\def\\x{1}\\section{A}" + text.replace("!", defines)) == f"\\section{{A}}{left}\n"
 
 
+def test_a_name_that_is_shown_is_not_its_macro():
+    text = "\\newcommand{\\x}{1}\\newcommand{\\code}[1]{\\texttt{#1}}\\begin{document}"
+    shown = "\\texttt{\\string\\x}, \\meaning \\x; "
+    assert expanded(f"{text}{shown}\\code{{\\string\\x}}\\x") == (
+        f"\\begin{{document}}{shown}\\texttt{{\\string\\x}}1"
+    )
+
+
+@pytest.mark.parametrize(
+    "defines", ["\\let\\expandafter\\y\\csname\\string\\z\\endcsname", "\\def\\expandafter\\y#1{}"]
+)
+def test_what_is_expanded_first_is_not_defined(defines):
+    text = f"\\expandafter{defines}\\begin{{document}}\\section{{A}} \\expandafter\\textbf\\expandafter{{x}}"
+    assert body(text) == "\\section{A} \\textbf{x}\n"
+
+
+def test_noexpand_keeps_a_macro_for_later():
+    text = "\\def\\x{1}\\def\\y{2}\\edef\\z{\\x\\noexpand\\y}\\def\\x{3}\\def\\y{4}\\begin{document}\\z"
+    assert expanded(text) == "\\begin{document}14"
+
+
 def test_groups_by_name_end_where_their_own_name_ends_them():
     text = "\\begin{document}\\def\\a{1}\\begingroup\\def\\a{2}\\bgroup\\def\\a{3}\\a\\egroup\\a\\endgroup\\a"
     assert expanded(text) == "\\begin{document}\\begingroup\\bgroup3\\egroup2\\endgroup1"

@@ -50,6 +50,7 @@ _DELIMITER = (
 _PARAMETERS = re.compile(rf"\s*+({_DELIMITER})((?:#[1-9]{_DELIMITER}){{0,9}}+)(?=\{{)")
 _PARAMETER = re.compile(r"#[1-9]([^#]*)")
 _WORD_BLANKS = re.compile(r"(\\[A-Za-z@]++)\s++")  # blanks that TeX does not read
+_NOEXPAND = re.compile(r"\\noexpand\s*+\\(?=[A-Za-z])")
 _ENVIRONMENT = re.compile(r"\*?\s*\{[^{}]*\}")
 
 
@@ -187,16 +188,16 @@ def _def(word: str, text: str, position: int, read: Arguments, known: Known) -> 
     end = read.group_end(text, opening) if opening >= 0 else -1
     if end < 0:
         return Definition(found[3], None, -1)
+    is_global, is_expanded = word in ("gdef", "xdef"), word in ("edef", "xdef")
+    body = text[opening + 1 : end - 1]
     macro = None
     if parameters:
         after = _PARAMETER.findall(parameters[2])
-        macro = macro_of(text[opening + 1 : end - 1], len(after), known)
+        macro = macro_of(_NOEXPAND.sub(rf"\\{DONE}", body) if is_expanded else body, len(after), known)
         macro = None if ASKS_GIVEN.search(text, opening, end) else macro
         if macro and (parameters[1] or any(after)):
             delimiters = [_WORD_BLANKS.sub(r"\1", part) for part in (parameters[1], *after)]
             macro.parameters = replace(macro.parameters, delimiters=delimiters)
-    is_global, is_expanded = word in ("gdef", "xdef"), word in ("edef", "xdef")
-    body = text[opening + 1 : end - 1]
     return Definition(found[3], macro, end, is_global, meaning=body, is_expanded=is_expanded)
 
 
