@@ -1,7 +1,8 @@
 """Finds the article of a web page, and what surrounds it.
 
 The article is the deepest element that holds more than half of the page's paragraph text, not counting links,
-and is neither a list nor a quotation. Everything after it and its last section of the same kind is outside.
+and is neither a list nor a quotation. Everything after it and its last section of the same kind is outside,
+but a document continues to its end.
 What precedes is outside if that is a box or mostly links, but for titles. Boxes inside it are recognized by
 their conventional names (Mozilla's Readability), which words of a sentence may have, too.
 
@@ -60,11 +61,11 @@ class Article:
     locate: Callable[[], _Place]  # finds the article's element, and the elements around it to hide
 
 
-def find_article(body: ElementNode) -> Article | None:
+def find_article(body: ElementNode, *, is_document: bool = False) -> Article | None:
     """The article of a page; None if it has no paragraphs."""
-    outline = native.outline(body.html, _BOX_NAMES) if native is not None else None
+    outline = native.outline(body.html, _BOX_NAMES, is_document) if native is not None else None
     if outline is None:
-        return _find_article(body)
+        return _find_article(body, is_document)
     n_characters, n_visible, most, article, surroundings = outline
     if not n_characters:
         return None
@@ -99,7 +100,7 @@ def _elements_at(body: ElementNode, ways: Sequence[_Way]) -> Iterator[tuple[_Way
         yield way, path[-1]
 
 
-def _find_article(body: ElementNode) -> Article | None:
+def _find_article(body: ElementNode, is_document: bool) -> Article | None:
     """The same, using only resiliparse's elements."""
     paragraphs = select(body, _PARAGRAPHS)
     sizes = [n_unlinked(paragraph) for paragraph in paragraphs]
@@ -124,7 +125,11 @@ def _find_article(body: ElementNode) -> Article | None:
         held[place] += size
     while 2 * held[0] <= n_characters or path[0].tag in _PARTS:
         path, held = path[1:], [held[0] + held[1], *held[2:]]
-    return Article(n_characters, _n_visible(body), lambda: (path[0], without_words(_surroundings(path))))
+
+    def locate() -> _Place:
+        return path[0], without_words(_surroundings(path, is_document))
+
+    return Article(n_characters, _n_visible(body), locate)
 
 
 def _ancestors(element: ElementNode) -> list[ElementNode]:
@@ -137,7 +142,7 @@ def _ancestors(element: ElementNode) -> list[ElementNode]:
     return path
 
 
-def _surroundings(path: list[ElementNode]) -> list[ElementNode]:
+def _surroundings(path: list[ElementNode], is_document: bool) -> list[ElementNode]:
     """Everything after the article, links before it and boxes in it, except what is hidden already."""
     found, boxed = [], [path[0]]
     whole = max((place for place, element in enumerate(path) if element.tag in _WHOLES), default=0)
@@ -146,7 +151,7 @@ def _surroundings(path: list[ElementNode]) -> list[ElementNode]:
             break
         after = list(_siblings(element, lambda each: each.next_element_sibling))
         ends = [n for n, sibling in enumerate(after, 1) if _continues(element, sibling, place < whole)]
-        last = ends[-1] if ends else 0
+        last = len(after) if is_document else ends[-1] if ends else 0
         found += after[last:]
         for sibling in after[:last]:
             is_outside = not _continues(element, sibling, place < whole) and _is_outside(sibling)

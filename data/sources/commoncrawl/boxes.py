@@ -1,4 +1,4 @@
-"""Removes boxes of a web page that are never text: widgets, forum members, line numbers, skip links.
+"""Removes boxes of a web page that are never text: widgets, forum members, line numbers, navigation.
 
 In: the parsed page. Out: the page without these boxes. They are recognized by the class names and ids of the
 common systems (WordPress, Bootstrap; phpBB, vBulletin, SMF, XenForo, MyBB, Invision, PunBB, Discourse); the
@@ -31,6 +31,21 @@ _FIELDS = (
 )
 _MEMBER = re.compile(rf"(?:{_FIELDS})[ \t]*:", re.IGNORECASE)
 _RULE = re.compile(r"\s*_{10,}\s*")
+
+# Links to other pages of DocBook, texi2any, Doxygen, TeX4ht and GAPDoc.
+_NAVIGATION = (
+    ".navheader, .navfooter, .nav-panel, #nav-path, .navpath, .crosslinks, table.header, [class^=chlink]"
+)
+_HEADERS = "div.header, div.node"  # texi2any's, whose links are named; Doxygen's hold the title
+_NAMED_LINK = "a[rel], a[accesskey]"
+_MADE = re.compile(  # the last line of such a page
+    r"\b(?:generated|created|converted|translated)\s+(?:automatically\s+)?(?:at|by|on|using|with)\b"
+    r"|\blast (?:modified|updated)\b",
+    re.IGNORECASE,
+)
+_LAST = 4  # children of the body that may be such lines
+_BOXES_OF_TEXT = "div.sidebar, aside.sidebar"  # DocBook's and docutils'; these have a title
+_BOX_TITLE = ".titlepage, .title, .sidebar-title"
 
 
 def remove_boxes(body: ElementNode, facts: Facts) -> None:
@@ -82,6 +97,29 @@ def remove_skip_links(body: ElementNode) -> None:
         node = _following(node, body, is_entered)
     for node in found:
         cast(ElementNode, node.parent).remove_child(node)
+
+
+def remove_navigation(body: ElementNode) -> None:
+    """Remove what a documentation system writes around its text, and keep its titles and boxes of text."""
+    for element in select(body, _NAVIGATION):
+        element.remove()
+    for element in select(body, _HEADERS):
+        if element.query_selector(_NAMED_LINK) is not None and element.query_selector(_HEADINGS) is None:
+            element.remove()
+    for header in select(body, "#header"):  # AsciiDoc's
+        if header.query_selector("h1") is not None:
+            header.remove_attribute("id")
+    for box in select(body, _BOXES_OF_TEXT):
+        if box.query_selector(_BOX_TITLE) is not None:
+            box.remove_attribute("class")
+    last = body.last_element_child
+    for _ in range(_LAST):
+        if last is None:
+            break
+        element, last = last, last.previous_element_sibling
+        text = text_of(element)
+        if len(text) < _SHORT and _MADE.search(text) and element.query_selector(_HEADINGS) is None:
+            element.remove()
 
 
 def _following(node: Node | None, body: ElementNode, is_entered: bool) -> Node | None:

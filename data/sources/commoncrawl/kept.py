@@ -35,6 +35,7 @@ from data.sources.commoncrawl.scan import (
 _NEAR_LISTS = "body > ul, body > * > ul, body > * > * > ul"  # dropped as the site's navigation
 _OWN_LISTS = ".itemizedlist > ul, ul.simple, .mw-parser-output > ul"  # DocBook's, docutils', MediaWiki's
 _LISTS = f"{_NEAR_LISTS}, {_OWN_LISTS}, p + ul, p + ul ul"  # a list after a paragraph belongs to it
+_ALL_LISTS = "ul"  # of a document, which has no menus
 _LIST_DEPTH = 3
 _LINKED = 5  # resiliparse drops lists with more than a fifth of their bytes in links, at any depth
 _DATES = "p time, li time, dd time, blockquote time"
@@ -63,7 +64,7 @@ _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGN
 _SECTIONS = ", ".join(f".{level}[id]" for level in sorted(LEVELS))
 
 
-def keep_text(tree: HTMLTree, body: ElementNode, facts: Facts, most_read: int) -> None:
+def keep_text(tree: HTMLTree, body: ElementNode, facts: Facts, most_read: int, *, is_document: bool) -> None:
     """Change the parsed page so that these are extracted.
 
     Elements may be in one another: each step that reads them whole reads `most_read` characters in all.
@@ -81,7 +82,7 @@ def keep_text(tree: HTMLTree, body: ElementNode, facts: Facts, most_read: int) -
     if not LEVELS.isdisjoint(facts.names):
         _forget_ids(body)
     if facts.features & LISTS:
-        _keep_lists(tree, body, most_read)
+        _keep_lists(tree, body, _ALL_LISTS if is_document else _LISTS, most_read)
 
 
 def _keep_dates(tree: HTMLTree, body: ElementNode) -> None:
@@ -246,13 +247,13 @@ def _letters(text: str) -> str:
     return "".join(filter(str.isalpha, text.lower()))
 
 
-def _keep_lists(tree: HTMLTree, body: ElementNode, left: int) -> None:
+def _keep_lists(tree: HTMLTree, body: ElementNode, lists: str, left: int) -> None:
     """Keep lists that are not mostly links, which resiliparse drops as menus or as the site's navigation.
 
     Lists in lists are read again, `left` characters in all.
     """
     near = set(select(body, _NEAR_LISTS))
-    for element in select(body, _LISTS):
+    for element in select(body, lists):
         size, n_linked = sizes(element)
         left -= size
         if left < 0:

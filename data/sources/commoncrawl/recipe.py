@@ -17,7 +17,7 @@ from data.sources.commoncrawl.scan import scan
 from data.sources.commoncrawl.warc import Fault, WarcRecord, read_records
 from data.sources.files import rows
 
-VERSION = 15  # raise it when the same input gives other text
+VERSION = 16  # raise it when the same input gives other text
 DUPLICATES = None  # paragraphs are compared instead (data/ccnet)
 MIN_CHARACTERS = 300  # without the title (CCNet)
 

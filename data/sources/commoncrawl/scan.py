@@ -11,7 +11,7 @@ from typing import NamedTuple
 try:
     import data.sources.commoncrawl.native as native
 
-    if getattr(native, "VERSION", 1) != 10:
+    if getattr(native, "VERSION", 1) != 11:
         raise ImportError("compiled from older sources; `make install` compiles it again")
 except ImportError:  # not compiled: there was no C compiler when Relama was installed
     native = None
@@ -108,6 +108,19 @@ _ALL = (*PICTURES, *EMOJI, *COLLAPSED, *LEVELS, *(name for names in _BOXES.value
 BEGINNINGS = "".join(sorted({name[:2] for name in _ALL}))  # two letters of each
 _PAIRS = {BEGINNINGS[at : at + 2] for at in range(0, len(BEGINNINGS), 2)}
 
+# Systems whose pages are documents, which end with their text. Pages name them before it.
+_SYSTEMS = re.compile(
+    r"\b(?:AsciiDoc(?:tor)?|DocBook|Docutils|Doxygen|Epydoc|GAPDoc\w*|GTK-Doc|Haddock|hevea|javadoc|LaTeX2HTML"
+    r"|LaTeXML|makeinfo|pandoc|publican|rustdoc|Sphinx|TeX4ht|texi2\w+|Texinfo|t[th]h|ttm|XML source)\b",
+    re.IGNORECASE,
+)
+_GENERATOR = re.compile(
+    r"<(?:meta\s[^<>]{0,200}?\bname\s{0,9}=\s{0,9}[\"']?generator\b"
+    r"|!--[^<>]{0,200}?\b(?:created|converted|generated|translated)\b)[^<>]{0,200}",
+    re.IGNORECASE,
+)
+_HEAD = 20_000  # characters
+
 
 class Facts(NamedTuple):
     """What a page contains."""
@@ -143,6 +156,11 @@ def _scan(html: str) -> Facts:
         features |= NUMBERED
     signs = [found.start() for found in LONE_SIGN.finditer(html)]
     return Facts(features, html.count("<"), html.count("</"), UNKNOWN, signs, names)
+
+
+def is_document(html: str) -> bool:
+    """Whether a documentation system wrote the page."""
+    return any([_SYSTEMS.search(found[0]) for found in _GENERATOR.finditer(html, 0, _HEAD)])
 
 
 @lru_cache(maxsize=1 << 14)

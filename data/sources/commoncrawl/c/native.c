@@ -17,6 +17,6 @@ static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "native", NULL, -1, m
 PyMODINIT_FUNC PyInit_native(void) {
     prepare_kinds();
     PyObject *made = PyModule_Create(&module);
-    if (made && PyModule_AddIntConstant(made, "VERSION", 10) < 0) Py_CLEAR(made); /* as in scan.py */
+    if (made && PyModule_AddIntConstant(made, "VERSION", 11) < 0) Py_CLEAR(made); /* as in scan.py */
     return made;
 }

@@ -157,8 +157,9 @@ static int append_sibling(const Page *page, const Words *words, int32_t which, i
     return is_never_shown(page->elements + which) ? 0 : append_way(page, which, ways);
 }
 
-/* Append the ways to all that surrounds an article: siblings of it and its ancestors, and boxes in the others. */
-static int append_surroundings(const Page *page, const Words *words, int32_t article, PyObject *ways) {
+/* Append the ways to all that surrounds an article: siblings of it and its ancestors, and boxes in the others. A document
+continues to its end. */
+static int append_surroundings(const Page *page, const Words *words, int32_t article, int is_document, PyObject *ways) {
     if (append_boxes(page, words, article, ways) < 0) return -1;
     int32_t whole = -1; /* the outermost <article> or <main> around it */
     for (int32_t at = article; at > 0; at = page->elements[at].parent)
@@ -166,9 +167,9 @@ static int append_surroundings(const Page *page, const Words *words, int32_t art
     int in_whole = whole >= 0;
     for (int32_t at = article; at > 0; at = page->elements[at].parent) {
         in_whole = in_whole && at != whole;
-        int32_t last = -1; /* the last sibling that continues it */
+        int32_t last = is_document ? page->n : -1; /* the last sibling that continues it */
         for (int32_t i = page->elements[at].next; i >= 0; i = page->elements[i].next)
-            if (continues(page, words, at, i, in_whole)) last = i;
+            if (i > last && continues(page, words, at, i, in_whole)) last = i;
         for (int32_t i = page->elements[at].next; i >= 0; i = page->elements[i].next) {
             int outside = i > last || (is_outside(page, words, i) && !continues(page, words, at, i, in_whole));
             if (append_sibling(page, words, i, outside, ways) < 0) return -1;
@@ -198,12 +199,13 @@ static int read_words(Words *words, PyObject *given) {
     return 0;
 }
 
-/* In: a serialized <body> and the words of boxes. Out: the characters of its paragraphs, those of its visible text, the
-most that can be extracted, the way to the article, and those to all that is to be hidden around it. */
+/* In: a serialized <body>, the words of boxes, and whether the page is a document. Out: the characters of its paragraphs,
+those of its visible text, the most that can be extracted, the way to the article, and those to all that is to be hidden
+around it. */
 PyObject *outline(PyObject *module, PyObject *const *args, Py_ssize_t n_args) {
     (void)module;
-    if (n_args != 2 || !PyUnicode_Check(args[0]) || !PyTuple_Check(args[1]))
-        return PyErr_Format(PyExc_TypeError, "outline(str, tuple)");
+    if (n_args != 3 || !PyUnicode_Check(args[0]) || !PyTuple_Check(args[1]))
+        return PyErr_Format(PyExc_TypeError, "outline(str, tuple, bool)");
     Py_ssize_t length;
     const byte *html = (const byte *)PyUnicode_AsUTF8AndSize(args[0], &length);
     Words words;
@@ -217,7 +219,7 @@ PyObject *outline(PyObject *module, PyObject *const *args, Py_ssize_t n_args) {
     if (is_read < 1) goto end;
     uint64_t total;
     int32_t article = find_article(&page, &total);
-    if (article >= 0 && append_surroundings(&page, &words, article, ways) < 0) goto end;
+    if (article >= 0 && append_surroundings(&page, &words, article, args[2] == Py_True, ways) < 0) goto end;
     long long n_visible = (long long)page.elements[0].after.at - (long long)page.silent;
     found = Py_BuildValue("(KLKNO)", total, n_visible, page.shown + page.extra, way_to(&page, article), ways);
 end:

@@ -30,14 +30,14 @@ def test_every_page_has_the_same_text(native: ModuleType, monkeypatch: pytest.Mo
         html = page(seed)
         assert extract(html, native, monkeypatch) == extract(html, None, monkeypatch), seed
         body = HTMLTree.parse(html).body
-        n_read += body is not None and native.outline(body.html, ()) is not None
+        n_read += body is not None and native.outline(body.html, (), False) is not None
     assert n_read > 0.7 * len(SEEDS)  # the others have names or tags that only Python reads
 
 
 def test_no_page_has_more_text_than_its_outline_says(native: ModuleType):
     for seed in SEEDS:
         tree = HTMLTree.parse(page(seed))
-        outline = native.outline(tree.body.html, ()) if tree.body is not None else None
+        outline = native.outline(tree.body.html, (), False) if tree.body is not None else None
         if outline is not None:
             text = extract_plain_text(tree, main_content=True, alt_texts=False)
             assert len(text) <= outline[2], seed
@@ -210,10 +210,10 @@ def test_html_with_surrogates_and_strange_serializations_are_left_to_python(nati
         "<body><p a=b></p></body>",
         "<body><plaintext></plaintext></body>",
     ):
-        assert native.outline(body, ()) is None
+        assert native.outline(body, (), False) is None
     deep = "<div>" * 300 + "</div>" * 300
-    assert native.outline(f"<body>{deep}</body>", ()) is None
+    assert native.outline(f"<body>{deep}</body>", (), False) is None
     with pytest.raises(ValueError):
-        native.outline("<body></body>", tuple("word" for _ in range(65)))
+        native.outline("<body></body>", tuple("word" for _ in range(65)), False)
     with pytest.raises(TypeError):
-        native.outline("<body></body>", ["word"])
+        native.outline("<body></body>", ["word"], False)
