@@ -111,7 +111,8 @@ _PAIRS = {BEGINNINGS[at : at + 2] for at in range(0, len(BEGINNINGS), 2)}
 # Systems whose pages are documents, which end with their text. Pages name them before it.
 _SYSTEMS = re.compile(
     r"\b(?:AsciiDoc(?:tor)?|DocBook|Docutils|Doxygen|Epydoc|GAPDoc\w*|GTK-Doc|Haddock|hevea|javadoc|LaTeX2HTML"
-    r"|LaTeXML|makeinfo|pandoc|publican|rustdoc|Sphinx|TeX4ht|texi2\w+|Texinfo|t[th]h|ttm|XML source)\b",
+    r"|LaTeXML|makeinfo|Microsoft Word|(?:Libre|Open|Star)Office|pandoc|publican|rustdoc|Sphinx|TeX4ht"
+    r"|texi2\w+|Texinfo|t[th]h|ttm|XML source)\b",
     re.IGNORECASE,
 )
 _GENERATOR = re.compile(
