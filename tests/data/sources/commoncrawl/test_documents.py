@@ -35,9 +35,11 @@ TEXINFO = (
     "<p><font size=-1>This document was generated on May 1, 2020 using texi2any.</font></p>"
 )
 DOXYGEN = (
+    "<div id=titlearea>The River Project 1.2</div>"
     "<div class=header><div class=headertitle><div class=title>Boat Class</div></div></div>"
     f"<div class=contents><div class=textblock>{LONG}</div><h2 class=groupheader>Members</h2>"
     f"<div class=memitem>{SHORT}</div></div>"
+    "<div class=ttc><div class=ttname>Hint</div></div>"
     "<hr class=footer><address><small>Generated on Mon by Doxygen</small></address>"
 )
 ASCIIDOC = (
@@ -67,7 +69,8 @@ def _compiled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
         (DOCBOOK, "DocBook XSL Stylesheets V1.79", ["Synopsis", "Row it slowly.", "They were of ash."],
          ["Prev", "Next", "Ships"]),
         (TEXINFO, "GNU Texinfo 6.8", ["1 Boats", "Footnotes", "Row it slowly."], ["Next:", "generated"]),
-        (DOXYGEN, "Doxygen 1.9.4", ["Boat Class", "Members", "Row it slowly."], ["Generated"]),
+        (DOXYGEN, "Doxygen 1.9.4", ["Boat Class", "Members", "Row it slowly."],
+         ["River", "Hint", "Generated"]),
         (ASCIIDOC, "AsciiDoc 10.2.0", ["boat(1)", "boat - row it", "Row it slowly."], ["updated"]),
         (JAVADOC, "javadoc/ClassWriter", ["Class Boat", "Rows as far as the river goes."], []),
     ],
