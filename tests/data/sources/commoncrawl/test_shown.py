@@ -139,3 +139,18 @@ def test_menus_and_addresses_in_a_text_are_no_boxes(html: str, text: str):
 )  # fmt: skip
 def test_lists_have_the_labels_that_they_are_shown_with(html: str, text: str):
     assert "|".join(lines(html)) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    {
+        "<ol><li id=n1><p>Of ash. <a href='#r1' role=doc-backlink>↩︎</a></p></ol>": "1. Of ash.",
+        "<ol><li><p>Of ash. <a href='/boat#r1'>&#8617;</a> <a href='#b'>&#8617;<sup>2</sup></a></p></ol>": (
+            "1. Of ash."
+        ),
+        "<ol><li><span class=mw-cite-backlink><b><a href='#r'>^</a></b></span> Of ash.</ol>": "1. Of ash.",
+        "<p>Press ↩, or <a href='#keys'>↩ twice</a>, to go on.</p>": "Press ↩, or ↩ twice, to go on.",
+    }.items(),
+)
+def test_a_notes_link_back_is_no_text(html: str, text: str):
+    assert "|".join(lines(html)) == text
