@@ -1,11 +1,12 @@
 """A copy of the state, in memory that is reused from save to save, so that training can continue.
 
 In: the tensors of a checkpoint (this rank's shards, on any device). Out: a planner that makes
-torch.distributed.checkpoint write the copies in their place. Copies of GPU tensors are in pinned memory.
-After the first save, nothing is allocated unless a shape changes.
+torch.distributed.checkpoint write the copies in their place. Copies of GPU tensors are in pinned memory, as
+far as the system gives any. After the first save, nothing is allocated unless a shape changes.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ class Staging:
             buffer = self._buffers.get(name)
             if buffer is None or (buffer.shape, buffer.dtype) != (part.shape, part.dtype):
                 # Always contiguous: reader.py relies on it.
-                buffer = torch.empty(part.shape, dtype=part.dtype, device="cpu", pin_memory=part.is_cuda)
+                buffer = _room(part.shape, part.dtype, pinned=part.is_cuda)
                 self._buffers[name] = buffer
             buffer.copy_(part, non_blocking=True)
         _finish_copies(parts)
@@ -78,6 +79,14 @@ class _StagedPlanner(DefaultSavePlanner):
 
     def resolve_data(self, write_item: WriteItem) -> Tensor:
         return self._buffers[write_item.index.fqn]
+
+
+def _room(shape: torch.Size, dtype: torch.dtype, *, pinned: bool) -> Tensor:
+    """Memory for a tensor. A copy to memory that is not pinned takes longer, but no copy would be no save."""
+    if pinned:
+        with suppress(RuntimeError):  # a limit on locked memory, or too much of it is locked already
+            return torch.empty(shape, dtype=dtype, device="cpu", pin_memory=True)
+    return torch.empty(shape, dtype=dtype, device="cpu")
 
 
 def _finish_copies(parts: dict[str, Tensor]) -> None:

@@ -22,7 +22,7 @@ from tests.support.narrow import present
 from tests.support.ranks import run_ranks
 from tests.support.runs import same_tensors
 from tests.support.states import CONFIG, step, trained
-from train.checkpoint import tensors
+from train.checkpoint import staging, tensors
 from train.checkpoint.folder import is_verified, mark_verified, newest_complete, remove_leftovers
 from train.checkpoint.saver import Saver
 from train.checkpoint.staging import local_parts
@@ -72,6 +72,18 @@ def test_a_save_of_tensors_on_the_cpu_touches_no_gpu(tmp_path, monkeypatch):
     saver = Saver(tmp_path, keep=1)
     saver.save(model, optimizer, {"step": 1}, wait=True)
     assert saver.newest
+
+
+def test_without_pinned_memory_the_copy_is_in_other_memory(monkeypatch):
+    empty = torch.empty
+
+    def refuse(*shape, pin_memory=False, **options):
+        if pin_memory:
+            raise RuntimeError("CUDA error: out of memory")
+        return empty(*shape, **options)
+
+    monkeypatch.setattr(torch, "empty", refuse)
+    assert staging._room(torch.Size((2, 3)), torch.bfloat16, pinned=True).shape == (2, 3)
 
 
 def test_the_memory_of_the_first_save_serves_all(tmp_path):
