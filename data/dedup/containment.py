@@ -15,9 +15,9 @@ stages wrote:
 by (file, row). In that order, a book is dropped if more than 90 % of it is in an earlier book that is kept.
 If two books contain each other, the longer is kept. If A is in B and B is in C, but A is not in C, then B is
 dropped and A is kept. Of equal books, all but the first are dropped, and the first too if a kept book
-contains it. If two books contain each other or are equal, and both have a date, the newer takes the place of
-the longer or the first (editions.py). The result does not depend on how the books are divided into files and
-tasks.
+contains it. If two books contain each other or are equal, the better edition takes the place of the longer or
+the first (editions.py): one with accents, if only one has them; else the newer, if both have a date. The
+result does not depend on how the books are divided into files and tasks.
 
 **What may be missed.** The sketch keeps one hash in eight (FracMinHash), and all hashes of books of up to
 1,024 shingles. So equal books, and short books in short ones, are always found. A short book in a long one is
@@ -41,7 +41,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from data import folders
-from data.dedup.editions import AGES, Editions, age_key, ages
+from data.dedup.editions import AGES, Editions, ages, edition_key
 from data.dedup.shingles import changes, shingles
 from data.documents import read_row
 
@@ -80,7 +80,7 @@ def sketch(text_file: Path, out: Path) -> None:
     temporary = folders.aside(folders.own(out))
     books, keys, waiting, n_waiting, n_files = [], [], [], 0, 0
     for row, (text, meta) in enumerate(_texts(text_file)):
-        keys.append(age_key(meta))
+        keys.append(edition_key(text, meta))
         found = shingles(text)
         digest = xxhash.xxh3_128_intdigest(found.tobytes())
         books.append((len(found), digest >> 64, digest & (2**64 - 1)))
@@ -310,7 +310,7 @@ def decide(sketches: list[Path], measured: list[Path]) -> list[Contained]:
     for book in np.flatnonzero(books.equal_to != np.arange(len(books.equal_to))).tolist():
         copies.setdefault(int(books.equal_to[book]), []).append(book)
     shared = {(min(one, other), max(one, other)): count for one, other, count in table.tolist()}
-    held_by = Editions(ages(sketches), copies, shared, books.shingles.tolist(), SHARE).newest_kept(held_by)
+    held_by = Editions(ages(sketches), copies, shared, books.shingles.tolist(), SHARE).best_kept(held_by)
     return [
         Contained(*books.place(book), *books.place(holder), shared / int(books.shingles[book]))
         for book, (holder, shared) in sorted(held_by.items())

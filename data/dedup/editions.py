@@ -1,12 +1,14 @@
-"""Keeps the newer of two editions of a book.
+"""Keeps the better of two editions of a book: the one with its accents, then the newer.
 
 Containment keeps the longer of two books. If each contains the other (more than a given share of either is in
-the other), they are editions of one book, and the newest takes the place of the longest. Which is newer is
-read from their headers: the later date of release or update, then the higher edition number. An edition
+the other), they are editions of one book, and the best takes the place of the longest. Gutenberg has many
+books in ASCII too, without accents (`7vrne10.txt` beside `8vrne10.txt`); these give way. Which is newer is
+read from the headers: the later date of release or update, then the higher edition number. An edition
 without a known date is never newer.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,9 @@ import numpy as np
 
 AGES = "ages.npy"  # in each sketch: its books' keys
 _DATE_DIGITS = 8  # YYYYMMDD
+_HAS_ACCENTS = 1 << 40  # added to a key, above every date and number
+_ACCENTED = re.compile(r"[^\W\d_\x00-\x7f]")  # also a letter of another script
+_ACCENTS = 10_000  # characters for each accented letter, at most, in a language that has them
 
 Holders = dict[int, tuple[int, int]]  # book: the book that contains it, and the shingles they share
 
@@ -27,8 +32,14 @@ def age_key(meta: str) -> int:
     return int(digits.ljust(_DATE_DIGITS, "0")) * 1000 + number if len(digits) >= 4 else 0
 
 
+def edition_key(text: str, meta: str) -> int:
+    """`age_key`, and whether the text has accents."""
+    has_accents = not text.isascii() and len(_ACCENTED.findall(text)) * _ACCENTS >= len(text)
+    return age_key(meta) + has_accents * _HAS_ACCENTS
+
+
 def ages(sketches: list[Path]) -> list[int]:
-    """The key of each book in these sketches."""
+    """The `edition_key` of each book in these sketches."""
     return [key for one in sketches for key in np.load(one / AGES).tolist()]
 
 
@@ -42,7 +53,7 @@ class Editions:
     shingles: list[int]
     share: tuple[int, int]
 
-    def newest_kept(self, held_by: Holders) -> Holders:
+    def best_kept(self, held_by: Holders) -> Holders:
         """All books to drop, with their holders.
 
         `held_by`: those that length alone decides, with only the first of equal books.
@@ -51,41 +62,47 @@ class Editions:
         result = {}
         for first, (holder, count) in held_by.items():
             for book in [first, *self.copies.get(first, ())]:
-                result[book] = self._newest(holder), count
+                result[book] = self._best(holder), count
         for first in self.copies.keys() - held_by.keys():
-            kept = self._newest(first)
+            kept = self._best(first)
             for book in [first, *self.copies[first]]:
                 if book != kept:
                     result[book] = kept, self.shingles[book]
         return result
 
     def _exchanged(self, held_by: Holders) -> Holders:
-        """The same with each holder's newest edition in its place; what only the older contains is kept."""
+        """The same with each holder's best edition in its place; what only the other contains is kept."""
         held: dict[int, list[int]] = {}
         for book, (holder, _) in sorted(held_by.items()):
             held.setdefault(holder, []).append(book)
         result: Holders = {}
         for holder, books in held.items():
             editions = [book for book in books if self._is_in(holder, book)]
-            newest = max(editions, key=self._age, default=holder)
-            if not 0 < self._age(holder) < self._age(newest):
+            best = max(editions, key=self._key, default=holder)
+            if not self._is_better(self._key(best), self._key(holder)):
                 result |= {book: held_by[book] for book in books}
                 continue
             for book in (holder, *books):
-                if book != newest and self._is_in(book, newest):
-                    result[book] = newest, self._common(book, newest)
+                if book != best and self._is_in(book, best):
+                    result[book] = best, self._common(book, best)
         return result
 
-    def _newest(self, first: int) -> int:
-        """The newest of equal books; the first if its own date is unknown."""
-        return (
-            max([first, *self.copies.get(first, ())], key=self.ages.__getitem__)
-            if self.ages[first]
-            else first
-        )
+    def _best(self, first: int) -> int:
+        """The best of equal books: the first, unless another is better."""
+        best = first
+        for other in self.copies.get(first, ()):
+            if self._is_better(self.ages[other], self.ages[best]):
+                best = other
+        return best
 
-    def _age(self, first: int) -> int:
-        return self.ages[self._newest(first)]
+    def _key(self, first: int) -> int:
+        return self.ages[self._best(first)]
+
+    def _is_better(self, one: int, other: int) -> bool:
+        """Whether an edition with the key `one` is better than another: it has accents, or is newer."""
+        if (one >= _HAS_ACCENTS) != (other >= _HAS_ACCENTS):
+            return one > other
+        return 0 < other % _HAS_ACCENTS < one % _HAS_ACCENTS
 
     def _common(self, one: int, other: int) -> int:
         return self.shared.get((min(one, other), max(one, other)), 0)

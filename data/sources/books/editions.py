@@ -2,7 +2,7 @@
 
 In: a header of any era ("Release Date: May, 1999 [EBook #4321]", "[Most recently updated: March 4, 2018]",
 "January, 1994  [Etext #98]", "Edition: 12"). Out: `released` as YYYY-MM or YYYY-MM-DD, and `edition`.
-`data/dedup/editions.py` keeps the newest of several editions.
+`data/dedup/editions.py` keeps the best of several editions.
 """
 
 import re
