@@ -32,10 +32,10 @@ _FIELDS = (
 _MEMBER = re.compile(rf"(?:{_FIELDS})[ \t]*:", re.IGNORECASE)
 _RULE = re.compile(r"\s*_{10,}\s*")
 
-# Links to other pages of DocBook, texi2any, Doxygen, TeX4ht and GAPDoc; Doxygen's project and unseen hints.
+# Links to other pages of DocBook, texi2any, Doxygen, TeX4ht, GAPDoc and httpd; Doxygen's project and hints.
 _NAVIGATION = (
     ".navheader, .navfooter, .nav-panel, #nav-path, .navpath, .crosslinks, table.header, [class^=chlink],"
-    " #titlearea, .ttc"
+    " .toplang, .bottomlang, #titlearea, .ttc"
 )
 _HEADERS = "div.header, div.node"  # texi2any's, whose links are named; Doxygen's hold the title
 _NAMED_LINK = "a[rel], a[accesskey]"

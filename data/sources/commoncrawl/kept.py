@@ -6,7 +6,7 @@ In: the parsed page. Out: the page changed so that these are extracted.
 - Words of a sentence: links with a relation (`rel=tag`), buttons, labels, dates.
 - Notes to the text in <aside> that are named so: note, tip, warning.
 - Accordions: the buttons, labels and closed links that open a text are its headings, and the text is shown.
-- Sections with an id that names a box and is made of their own heading's words (Pandoc).
+- Sections with an id that names a box and is made of their own heading's words (Pandoc, Sphinx).
 - Lists near the body or with links, dropped as if each were a menu. Those near the body, after a paragraph or
   by a documentation system that are not mostly links are moved deeper, with hidden text that makes their
   links a small part.
@@ -61,7 +61,7 @@ _HIDDEN_CLASS = re.compile(
     r"(?:^|\s)(?:is-)?(?:collapsed|expandable|hidden|invisible)(?=\s|$)", re.IGNORECASE
 )
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_SECTIONS = ", ".join(f".{level}[id]" for level in sorted(LEVELS))
+_SECTIONS = ", ".join(["section[id]", ".section[id]", *(f".{level}[id]" for level in sorted(LEVELS))])
 
 
 def keep_text(tree: HTMLTree, body: ElementNode, facts: Facts, most_read: int, *, is_document: bool) -> None:
@@ -79,7 +79,7 @@ def keep_text(tree: HTMLTree, body: ElementNode, facts: Facts, most_read: int, *
         _keep_related(body, most_read)
     if facts.features & CONTROL or not COLLAPSED.isdisjoint(facts.names):
         _keep_controls(tree, body, most_read)
-    if not LEVELS.isdisjoint(facts.names):
+    if is_document or not LEVELS.isdisjoint(facts.names):
         _forget_ids(body)
     if facts.features & LISTS:
         _keep_lists(tree, body, _ALL_LISTS if is_document else _LISTS, most_read)

@@ -120,7 +120,13 @@ _GENERATOR = re.compile(
     r"|!--[^<>]{0,200}?\b(?:created|converted|generated|translated)\b)[^<>]{0,200}",
     re.IGNORECASE,
 )
-_HEAD = 20_000  # characters
+_SPHINX = "_static/doctools.js"  # in the head of its pages, which name it only at their end
+_CREDIT = re.compile(
+    r"\b(?:built|created|generated|made|produced)\s{1,9}(?:by|using|with)\s{1,9}(?:<a\s[^<>]{0,200}>\s{0,9})?"
+    r"(?:ExDoc|gi-docgen|Haddock|JSDoc|RDoc|Sphinx|TypeDoc|YARD)\b",
+    re.IGNORECASE,
+)
+_HEAD, _END = 20_000, 5_000  # characters
 
 
 class Facts(NamedTuple):
@@ -161,6 +167,8 @@ def _scan(html: str) -> Facts:
 
 def is_document(html: str) -> bool:
     """Whether a documentation system wrote the page."""
+    if html.find(_SPHINX, 0, _HEAD) >= 0 or _CREDIT.search(html, max(0, len(html) - _END)):
+        return True
     return any([_SYSTEMS.search(found[0]) for found in _GENERATOR.finditer(html, 0, _HEAD)])
 
 
