@@ -46,6 +46,7 @@ class Publisher:
         self.codes: list[int] = []  # the next answers fail with these
         self.ranges = True  # whether Range is obeyed
         self.lengths = True  # whether answers say how long they are
+        self.moved = ""  # what redirects lead to, with the path below it
         self.earlier = 0  # how many bytes before the requested one a range begins
         sums = f"{'0' * 40}  slwiki-20260901-pages-articles-multistream1.xml-p1p2.bz2\n"
         sums += f"{hashlib.sha1(WIKI).hexdigest()}  {NAME}\n"
@@ -85,6 +86,13 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         here, asked = self.publisher, self.headers.get("Range")
         here.asked.append((self.command, self.path, asked))
+        if here.moved and not self.path.startswith(here.moved):
+            self.send_response(302)
+            self.send_header("Location", here.moved + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.path = self.path.removeprefix(here.moved)
         content = here.files.get(self.path)
         if content is None or here.codes:
             self.send_response(here.codes.pop(0) if content is not None else 404)
@@ -181,6 +189,15 @@ def test_a_part_of_unknown_size_that_is_complete_or_too_long_stops_nothing(arriv
     served.lengths = False
     Path("dumps/wikipedia").mkdir(parents=True)
     Path(f"dumps/wikipedia/.{NAME}.part").write_bytes(arrived)
+    assert fetch("wikipedia", address, only=["sl"]) == {NAME: WIKI}
+
+
+def test_a_mirror_that_redirects_is_asked_for_a_size_and_not_for_a_dump(publisher, monkeypatch):
+    served, address = publisher
+    served.moved = "/moved"
+    longest = len(served.files["/slwiki/latest/slwiki-latest-sha1sums.txt"])
+    assert longest < len(WIKI)
+    monkeypatch.setattr(http, "MAX_PAGE", longest)
     assert fetch("wikipedia", address, only=["sl"]) == {NAME: WIKI}
 
 
