@@ -70,11 +70,17 @@ def inputs(path: Path) -> list[Path]:
 
 
 def left_out(path: Path) -> str | None:
-    """What a folder holds besides snapshots and rows, in a sentence; None for repositories."""
+    """What a folder holds beside repositories, snapshots and rows, in a sentence; None for a repository."""
     taken = set(inputs(path))
-    if path in taken or any(one.is_dir() for one in taken):
+    if path in taken:
         return None
-    others = [file for file in rows.visible_files(path) if file not in taken]
+    is_deep = not any(one.is_dir() for one in taken)  # else each folder in it is a repository
+    files = (
+        rows.visible_files(path)
+        if is_deep
+        else [child for child in sorted(path.iterdir()) if child.is_file()]
+    )
+    others = [file for file in files if file not in taken and file.name[0] != "."]
     return f"{path}: not read: {rows.kinds_of(others)}" if others else None
 
 

@@ -357,3 +357,12 @@ def test_what_lies_beside_snapshots_does_not_hide_them(tmp_path):
     (tmp_path / "all" / "other.zip").write_bytes(b"PK")
     assert outcome(tmp_path / "all")["a.py"] == CODE
     assert github.left_out(tmp_path / "all") == f"{tmp_path / 'all'}: not read: 1 .zip"
+
+
+def test_what_lies_beside_repositories_is_named(tmp_path):
+    repository(tmp_path / "all" / "lib", {"LICENSE": MIT, "a.py": CODE, "deep/data.zip": "PK"})
+    assert github.left_out(tmp_path / "all") is None
+    for name in ("other-main.zip", "list.txt", ".hidden"):
+        (tmp_path / "all" / name).write_text("PK")
+    assert github.inputs(tmp_path / "all") == [tmp_path / "all" / "lib"]
+    assert github.left_out(tmp_path / "all") == f"{tmp_path / 'all'}: not read: 1 .txt, 1 .zip"
