@@ -23,7 +23,7 @@ _HOPELESS = 1000  # after this many bad elements in a row, give up on the rest
 _CUT = 16  # an error this close to the end of what has been read may be due to that end
 _KEPT = 1000  # characters to search again together with those that follow
 
-_MARKS = re.compile(r"[\s,]*+")  # between elements
+_MARKS = re.compile(r"[\s,\0]*+")  # between elements, also what a crash leaves there
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\[^\n])*+(?:"|(?P<open>))|[\[\]{},]')
 _OBJECT = r'\{\s*+"(?:[^"\\\n]|\\[^\n])*+"\s*+:'  # inside a string, these quotation marks would be escaped
 _NEXT_OBJECT = re.compile(rf"(?:(?<=[}}\],])\s*+|^[ \t]*+)(?P<object>{_OBJECT})", re.MULTILINE)
@@ -42,10 +42,14 @@ def _whole(digits: str) -> int | str:
 _DECODER, _PATIENT = json.JSONDecoder(), json.JSONDecoder(parse_int=_whole)  # the second is slow
 
 
-def raw_decode(text: str, at: int) -> tuple[object, int]:
+# Also reads strings with a tab or another control character that JSON wants escaped.
+LENIENT = json.JSONDecoder(strict=False)
+
+
+def raw_decode(text: str, at: int, decoder: json.JSONDecoder = _DECODER) -> tuple[object, int]:
     """The value at `at`, and where it ends. Raises JSONDecodeError or RecursionError."""
     try:
-        return _DECODER.raw_decode(text, at)
+        return decoder.raw_decode(text, at)
     except json.JSONDecodeError:
         raise
     except ValueError:

@@ -22,7 +22,7 @@ from data import folders
 from data.documents import Drop
 from data.errors import DataError
 from data.sources.files import limits, packed, tables
-from data.sources.files.json_values import json_values, raw_decode
+from data.sources.files.json_values import LENIENT, json_values, raw_decode
 
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, pa.ArrowException)
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
@@ -154,7 +154,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
             yield Drop("malformed record", str(path), 0, f"not JSON but {other}", malformed=True)
             return
         file = in_utf8(raw)
-        beginning = file.peek(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip()
+        beginning = file.peek(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip(b"\0 \t\r\n")
         if beginning.startswith(b"[") or _is_object_begun(beginning):
             yield from json_values(file, path)
             return
@@ -197,6 +197,8 @@ def _problem(line: bytes, error: Exception) -> str:
         return "not JSON but HTML or XML, as of a server's error; download the file again"
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8: {error}; {packed.CONVERT}"
+    if b"\0" in line:
+        return "zero bytes within the row"
     return f"not JSON: {error}"
 
 
@@ -210,13 +212,15 @@ def _is_object_begun(beginning: bytes) -> bool:
 
 
 def _objects(line: bytes) -> list[dict]:
-    """The objects in a line that has several, or that ends in a comma as in an array; else none."""
+    """The objects in a line that has several, a comma as in an array, or a control character; else none."""
     found: list[dict] = []
+    if b"\0" in line:  # damage within a row
+        return []
     try:
         text = line.decode()
         place = _BETWEEN.match(text).end()  # pyright: ignore[reportOptionalMemberAccess] - matches ""
         while place < len(text):
-            row, place = raw_decode(text, place)
+            row, place = raw_decode(text, place, LENIENT)
             if not isinstance(row, dict):
                 return []
             found.append(row)

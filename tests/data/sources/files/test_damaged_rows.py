@@ -39,6 +39,26 @@ def test_zero_bytes_at_the_end_of_a_row_s_line_cost_no_row(tmp_path):
     assert found(tmp_path / "a.jsonl", content) == (["one", "two", "three"], ["only zero bytes"])
 
 
+@pytest.mark.parametrize("n_zeros", [1, 4, 5_000])
+@pytest.mark.parametrize("place", [0, 1, 25, -1, None])
+def test_zero_bytes_around_an_array_and_its_elements_cost_no_row(tmp_path, n_zeros, place):
+    content = b"[" + b",\n".join(row.strip() for row in ROWS) + b"]\n"
+    place = {-1: content.rindex(b"]"), None: len(content), 25: content.index(b"\n") + 1}.get(place, place)
+    damaged = content[:place] + bytes(n_zeros) + content[place:]
+    assert found(tmp_path / "a.json", damaged)[0] == ["one", "two", "three"]
+
+
+def test_zero_bytes_within_a_row_are_not_read_as_its_text(tmp_path):
+    content = ROWS[0] + b'{"text": "t' + bytes(5_000) + b'o"}\n' + ROWS[2]
+    assert found(tmp_path / "a.jsonl", content) == (["one", "three"], ["zero bytes within the row"])
+
+
+def test_a_control_character_that_is_not_escaped_costs_no_row(tmp_path):
+    content = b'{"text": "a\tb"}\n{"text": "c\x1b[0m"}{"text": "d\x0c"}\n{"text": "e\n"}\n' + ROWS[0]
+    texts, bad = found(tmp_path / "a.jsonl", content)
+    assert texts == ["a\tb", "c\x1b[0m", "d\x0c", "one"] and len(bad) == 2
+
+
 def test_a_truncated_zst_gives_the_rows_before_the_break(tmp_path):
     noise = random.Random(0)
     lines = b"".join(b'{"text": "%s"}\n' % noise.randbytes(500).hex().encode() for _ in range(4_000))
