@@ -7,6 +7,7 @@ through the pipeline's stages.
 from collections.abc import Iterable
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
@@ -41,9 +42,13 @@ def clip_gradients(model: Llama | Pipeline, max_norm: float) -> Tensor:
     A non-finite norm leaves them unchanged, so that the tensor it comes from can be found.
     """
     norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    has_copies = False  # of a parameter, on ranks that compute the norm in different groups
     if isinstance(norm, DTensor):
+        has_copies = norm.device_mesh.ndim > 1
         norm = norm.full_tensor()
     if isinstance(model, Pipeline):
         norm = model.norm_over_stages(norm)
+    if has_copies:  # NCCL may add in another order on other machines, and the copies would drift apart
+        dist.broadcast(norm, src=0)
     clip_grads_with_norm_(model.parameters(), max_norm, torch.where(norm.isfinite(), norm, 0.0))
     return norm

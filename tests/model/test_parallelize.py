@@ -231,6 +231,37 @@ def on_all(world_size: int) -> list[str]:
     return problems + on_pipelines(PIPELINES[world_size])
 
 
+def drift(layout: Layout) -> list[float]:
+    """The differences between this rank's local gradients, clipped, and the first rank's.
+
+    Norms are rounded otherwise in each group, as NCCL may do it.
+    """
+    whole_tensor, rank = DTensor.full_tensor, dist.get_rank()
+
+    def rounded(tensor: DTensor, **options) -> torch.Tensor:
+        return whole_tensor(tensor, **options) * (1 + rank * 2**-20)
+
+    model = parallelize(Llama(CONFIG), meshes.build(layout, "cpu"))
+    initialize(model, 0)
+    inputs, labels = batch(0)
+    forward_backward(model, iter([(inputs, labels)]), 1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(DTensor, "full_tensor", rounded)
+        clip_gradients(model, 0.1)
+    found = []
+    for parameter in model.parameters():
+        mine = as_a(DTensor, present(parameter.grad)).to_local()
+        first = mine.clone()
+        dist.broadcast(first, 0)
+        found.append(float((mine - first).abs().max()))
+    return found
+
+
+@pytest.mark.distributed
+def test_replicas_clip_alike_whatever_the_order_of_their_sums():
+    assert max(map(max, run_ranks(drift, 2, Layout(dp_replicate=2)))) == 0.0
+
+
 @pytest.mark.distributed
 @pytest.mark.parametrize("world_size", LAYOUTS)
 def test_ten_steps_on_every_layout_are_the_single_process_s(world_size):
