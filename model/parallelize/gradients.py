@@ -44,7 +44,8 @@ def clip_gradients(model: Llama | Pipeline, max_norm: float) -> Tensor:
     norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
     has_copies = False  # of a parameter, on ranks that compute the norm in different groups
     if isinstance(norm, DTensor):
-        has_copies = norm.device_mesh.ndim > 1
+        dimensions = norm.device_mesh.mesh_dim_names or ()
+        has_copies = "dp_replicate" in dimensions or (isinstance(model, Pipeline) and len(dimensions) > 1)
         norm = norm.full_tensor()
     if isinstance(model, Pipeline):
         norm = model.norm_over_stages(norm)

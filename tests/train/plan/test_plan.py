@@ -212,12 +212,12 @@ def ranks_that_speak(layout: Layout) -> set[str]:
 
 def test_the_groups_of_every_layout_are_known():
     """Each layout in its own process, because DTensor remembers deleted groups."""
-    always = {"dp_replicate", "dp_shard"}
+    always = {"dp_replicate", "world"}  # the norm by which all replicas are clipped
     expected = {
-        Layout(2, 2, cp=1, tp=1): always,
-        Layout(2, 2, cp=1, tp=2): always | {"tp", "dp_shard × tp"},
-        Layout(2, 2, cp=2, tp=1): {"dp_replicate", "cp", "dp_shard × cp"},
-        Layout(2, 2, cp=2, tp=2): {"dp_replicate", "cp", "tp", "dp_shard × cp", "dp_shard × cp × tp"},
+        Layout(2, 2, cp=1, tp=1): always | {"dp_shard"},
+        Layout(2, 2, cp=1, tp=2): always | {"dp_shard", "tp", "dp_shard × tp"},
+        Layout(2, 2, cp=2, tp=1): always | {"cp", "dp_shard × cp"},
+        Layout(2, 2, cp=2, tp=2): always | {"cp", "tp", "dp_shard × cp", "dp_shard × cp × tp"},
     }
     context = get_context("forkserver")
     context.set_forkserver_preload(["tests.support.preloaded"])
