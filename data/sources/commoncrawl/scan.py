@@ -116,17 +116,17 @@ _SYSTEMS = re.compile(
     re.IGNORECASE,
 )
 _GENERATOR = re.compile(
-    r"<(?:meta\s[^<>]{0,200}?\bname\s{0,9}=\s{0,9}[\"']?generator\b"
-    r"|!--[^<>]{0,200}?\b(?:created|converted|generated|translated)\b)[^<>]{0,200}",
+    r"<(?:meta\s[^<>]{0,200}?\bname\s{0,9}=\s{0,9}[\"']?generator\b|!--[^<>]{0,200}?\bgenerated\b)[^<>]{0,200}",
     re.IGNORECASE,
 )
-_SPHINX = "_static/doctools.js"  # in the head of its pages, which name it only at their end
+_SIGNS = ("enerat", "ENERAT")  # cheaper to look for
+_SPHINX = "_static/doctools.js"  # in the head of its pages
+_CREDITED = ("ExDoc", "gi-docgen", "Haddock", "JSDoc", "RDoc", "TypeDoc", "YARD")  # at the end of theirs
 _CREDIT = re.compile(
-    r"\b(?:built|created|generated|made|produced)\s{1,9}(?:by|using|with)\s{1,9}(?:<a\s[^<>]{0,200}>\s{0,9})?"
-    r"(?:ExDoc|gi-docgen|Haddock|JSDoc|RDoc|Sphinx|TypeDoc|YARD)\b",
-    re.IGNORECASE,
+    r"\b(?:[Gg]enerated|[Pp]roduced)\s{1,9}(?:by|using|with)\s{1,9}(?:<a\s[^<>]{0,200}>\s{0,9})?"
+    rf"(?:{'|'.join(_CREDITED)})\b"
 )
-_HEAD, _END = 20_000, 5_000  # characters
+_HEAD, _END, _NEAR = 10_000, 3_000, 300  # characters
 
 
 class Facts(NamedTuple):
@@ -167,9 +167,19 @@ def _scan(html: str) -> Facts:
 
 def is_document(html: str) -> bool:
     """Whether a documentation system wrote the page."""
-    if html.find(_SPHINX, 0, _HEAD) >= 0 or _CREDIT.search(html, max(0, len(html) - _END)):
+    end = max(0, len(html) - _END)
+    if html.find(_SPHINX, 0, _HEAD) >= 0:
         return True
-    return any([_SYSTEMS.search(found[0]) for found in _GENERATOR.finditer(html, 0, _HEAD)])
+    if any([html.find(name, end) >= 0 for name in _CREDITED]) and _CREDIT.search(html, end):
+        return True
+    for sign in _SIGNS:
+        at = html.find(sign, 0, _HEAD)
+        while at >= 0:
+            found = _GENERATOR.search(html, max(0, at - _NEAR), at + _NEAR)
+            if found and _SYSTEMS.search(found[0]):
+                return True
+            at = html.find(sign, at + _NEAR, _HEAD)
+    return False
 
 
 @lru_cache(maxsize=1 << 14)

@@ -31,7 +31,7 @@ from data.sources.commoncrawl.scan import (
 _ANCHORS = ("#", "¶", "§", "🔗")  # texts of headings' links to themselves
 # Text of a note's link back to its place; _JOINER may be in it.
 _RETURN = re.compile(r"\s*+\u21a9[\ufe0e\ufe0f\u2060]*+\s*+\d*+\s*+")
-_RETURNS = ("\u21a9", "&#8617;", "&#x21a9;", "&#x21A9;", "mw-cite-backlink")  # cheaper to look for
+_RETURNS = 'a[href*="#"]'
 _SELF_LINKS = ", ".join(f'h{level} a[href*="#"]' for level in range(1, 7))
 # Elements that break lines in a browser, and not in resiliparse; others do if their style says so.
 _LINES = "summary, legend, search"
@@ -93,9 +93,8 @@ def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts, html: str) -
             if text_of(link).strip() in _ANCHORS:
                 link.set_attribute("hidden", "")
                 _forget_name(link)
-    if any([sign in html for sign in _RETURNS]):
         _hide(select(body, ".mw-cite-backlink"))
-        _hide([link for link in select(body, 'a[href*="#"]') if _RETURN.fullmatch(text_of(link))])
+        _hide([link for link in select(body, _RETURNS) if _RETURN.fullmatch(text_of(link))])
     if not EMOJI.isdisjoint(facts.names):
         for picture in select(body, "img.emoji, img.wp-smiley"):
             sign = (picture.getattr("alt") or "").strip()

@@ -134,11 +134,16 @@ static int ends_head(const byte *name, const byte *end) {
     return lower(*name) >= 'a' && lower(*name) <= 'z';
 }
 
-/* Whether the text before `at` ends with the sign of a heading's link to itself: # \u00b6 \u00a7 \U0001f517 */
+/* Whether the text before `at` ends with a sign that only is a link: of a heading to itself (# \u00b6 \u00a7 \U0001f517),
+or of a note back to its place (^ \u2191 \u21a9, also with a variation selector). */
 static int ends_with_anchor(const byte *begin, const byte *at) {
-    if (at > begin && at[-1] == '#') return 1;
-    if (at - begin >= 2 && at[-2] == 0xC2 && (at[-1] == 0xB6 || at[-1] == 0xA7)) return 1;
-    return at - begin >= 4 && !memcmp(at - 4, "\xF0\x9F\x94\x97", 4);
+    static const char *const signs[] = {
+        "#", "\xC2\xB6", "\xC2\xA7", "\xF0\x9F\x94\x97", "^", "\xE2\x86\x91", "\xE2\x86\xA9", "\xEF\xB8\x8E",
+        "\xEF\xB8\x8F", "8617;", "21a9;", "21A9;", "fe0e;", "FE0E;"};
+    if (at - begin < 5 || !strchr("#\xB6\xA7\x97^\x91\xA9\x8E\x8F;", at[-1]) || !at[-1]) return 0;
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (!memcmp(at - strlen(signs[i]), signs[i], strlen(signs[i]))) return 1;
+    return 0;
 }
 
 typedef struct {
