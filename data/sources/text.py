@@ -177,13 +177,13 @@ def _flat(columns: dict) -> dict:
     """The other columns; the entries of RedPajama's `meta` and Dolma's `metadata` become columns."""
     inner = {}
     for name in ("meta", "metadata"):
-        if isinstance(value := _opened(columns.get(name)), dict):
+        if isinstance(value := opened(columns.get(name)), dict):
             inner |= value
             del columns[name]
     return inner | columns
 
 
-def _opened(value: object) -> object:
+def opened(value: object) -> object:
     """The value in a string of JSON, or of a Python literal (RedPajama's `meta` on the Hub)."""
     if not isinstance(value, str):
         return value

@@ -23,6 +23,7 @@ from data.sources.files.limits import Expansion, TooLarge
 from data.sources.github import licenses, reuse
 from data.sources.github.comments import is_markup, language
 from data.sources.github.decoding import decoded
+from data.sources.text import opened
 
 MAX_BYTES = 1 << 20  # the same limit as in BigQuery's table
 _SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__"}
@@ -306,8 +307,9 @@ def _read_export(path: Path) -> Iterator[Record | Drop]:
 
 
 def _with_meta(columns: dict) -> dict:
-    """The columns, with those in `meta`, as in RedPajama."""
-    return columns["meta"] | columns if isinstance(columns.get("meta"), dict) else columns
+    """The columns, with those in `meta`, as in RedPajama; on the Hub that is a string."""
+    meta = opened(columns.get("meta"))
+    return meta | columns if isinstance(meta, dict) else columns
 
 
 def _column(columns: dict, kind: str) -> object:

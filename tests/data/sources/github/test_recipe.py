@@ -90,6 +90,8 @@ def test_exports_in_json_lines_and_parquet_give_the_same_documents(tmp_path):
             "bsd-3-clause",
         ),
         ({"text": CODE, "meta": {"repo_name": "o/r", "path": "a.py", "license": [{"name": "mit"}]}}, "mit"),
+        ({"text": CODE, "meta": '{"repo_name": "o/r", "path": "a.py", "license": "mit"}'}, "mit"),
+        ({"text": CODE, "meta": "{'repo_name': 'o/r', 'path': 'a.py', 'license': 'mit'}"}, "mit"),
         ({"content": CODE.encode(), "path": "a.py", "repo_name": "o/r", "license": ["mit", "gpl-2.0"]}, ""),
     ],
 )
