@@ -35,7 +35,9 @@ _RULE = re.compile(r"\s*_{10,}\s*")
 # Links to other pages of DocBook, texi2any, Doxygen, TeX4ht, GAPDoc and httpd; Doxygen's project and hints.
 _NAVIGATION = (
     ".navheader, .navfooter, .nav-panel, #nav-path, .navpath, .crosslinks, table.header, [class^=chlink],"
-    " .toplang, .bottomlang, #titlearea, .ttc"
+    " .toplang, .bottomlang, #titlearea, .ttc,"
+    # of a name to itself and to its program
+    " a.headerlink, .viewcode-link, .srclink, a.src, .src > a.link, .src > a.selflink"
 )
 _HEADERS = "div.header, div.node"  # texi2any's, whose links are named; Doxygen's hold the title
 _NAMED_LINK = "a[rel], a[accesskey]"
