@@ -133,7 +133,7 @@ def _read_zip(path: Path) -> Iterator[Record | Drop]:
         found = [
             (number, member)
             for number, member in enumerate(members.infolist())
-            if member.filename.lower().endswith(_TEXTS) and not member.is_dir()
+            if member.filename.lower().endswith(_TEXTS) and not member.is_dir() and not _is_hidden(member)
         ]
         if not found:
             # Gutenberg's weekly bulk file is a tar in a zip.
@@ -142,6 +142,9 @@ def _read_zip(path: Path) -> Iterator[Record | Drop]:
             detail += f", one of which is {inner[:60]}; unpack both, and give their folder" if inner else ""
             yield Drop("no plain text in it", str(path), 0, detail)
         for number, member in found:
+            if _NO_BOOKS.fullmatch(_parts(member)[-1]):
+                yield Drop("named as a note or a license", str(path), number, member.filename)
+                continue
             try:
                 with members.open(member) as file:
                     raw = file.read(limit + 1)
@@ -154,6 +157,15 @@ def _read_zip(path: Path) -> Iterator[Record | Drop]:
                 continue
             expansion.add(len(raw))
             yield _record(path, number, raw, {"member": member.filename})
+
+
+def _parts(member: zipfile.ZipInfo) -> list[str]:
+    return member.filename.replace("\\", "/").split("/")
+
+
+def _is_hidden(member: zipfile.ZipInfo) -> bool:
+    """Whether a member is hidden, as in folders, or one of those that macOS adds for each file."""
+    return any(part == "__MACOSX" or (part[:1] == "." and part.strip(".")) for part in _parts(member))
 
 
 def _directory_bytes(path: Path) -> int:

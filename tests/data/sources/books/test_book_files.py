@@ -71,6 +71,16 @@ def test_a_book_is_never_left_out_silently_for_its_name_or_format(tmp_path):
     }
 
 
+def test_a_zip_s_hidden_files_and_notes_are_no_books(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("./in/1.txt", "__MACOSX/in/._1.txt", "in/.cache/2.txt", "in\\.3.txt", "in/readme.txt"):
+            archive.writestr(name, gutenberg_file() if name == "./in/1.txt" else "a note about nothing")
+    book, note = read(tmp_path)
+    assert isinstance(book, Document) and book.text == BODY + "\n"
+    assert isinstance(note, Drop) and note.detail == "in/readme.txt" and note.record == 4
+    assert note.reason == "named as a note or a license"
+
+
 def test_archives_of_books_are_named_with_what_to_do(tmp_path):
     (tmp_path / "txt-files.tar").write_bytes(bytes(10240))
     (tmp_path / "more.tar.gz").write_bytes(gzip.compress(bytes(10240)))
