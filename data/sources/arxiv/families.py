@@ -9,6 +9,7 @@ every name that it makes is known. Sources: The TeXbook, chapter 7 (`\csname`); 
 
 import re
 
+from data.sources.arxiv.latex.conditionals import branch
 from data.sources.arxiv.latex.macros import PROTECTED
 from data.sources.arxiv.latex.syntax import Arguments
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim
@@ -50,6 +51,11 @@ _COMPUTED = re.compile(
     rf"\\csname\s*+({_NAME})\s*+\\endcsname(?![A-Za-z@])[ \t]*+"
     rf"|\\(?:csuse|@nameuse)\s*+\{{\s*+({_NAME})\s*+\}}"
 )
+_TEST = re.compile(
+    rf"\\ifcsname\s*+(?P<name>{_NAME})\s*+\\endcsname(?![A-Za-z@])[ \t]*+"
+    rf"|\\(?P<word>ifcsdef|ifcsundef|@ifundefined)\s*+\{{\s*+(?P<key>{_NAME})\s*+\}}"
+)
+_MOST_TESTS = 8  # in one call
 _CSNAME_END = re.compile(rf"\s*+({_NAME})\s*+\\endcsname(?![A-Za-z@])[ \t]*+")
 # What reads \csname itself, or only after what follows it.
 _READS_FIRST = re.compile(r"\\(?:ifx|let\s*+\\[A-Za-z@]++|expandafter\s*+(?:\\[A-Za-z@]++)?)\s*+\{?\Z")
@@ -93,6 +99,7 @@ class _Writer:
         self._endless: dict[str, tuple[str, str]] = {}  # loops over tokens: name at their end, and body
         self._values: dict[str, str] = {}  # of macros without arguments
         self._names: dict[str, str] = {}  # for computed names with characters other than letters
+        self._made_names: set[str] = set()  # the computed names that have been defined
         self._taken = set(_WORD.findall(text))
         self._unclosed: set[str] = set()  # verbatim environments that no longer end
         self._left = _GROWTH
@@ -184,7 +191,7 @@ class _Writer:
         self._left -= sum(map(len, bodies))
         if not 0 < len(bodies) <= MOST or self._left < 0:
             return None
-        bodies = [_NOEXPAND.sub("", body) for body in bodies]
+        bodies = [self._decided(_NOEXPAND.sub("", body)) for body in bodies]
         values = [self.read(body, depth + 1) for body in bodies]
         for value, body in zip(values, bodies):
             if _PROGRAMS.search(value) or (value == body and not _DEFINES.search(value)):
@@ -219,11 +226,31 @@ class _Writer:
 
         return _COMPUTED.sub(put, definition)
 
+    def _decided(self, body: str) -> str:
+        """A body with its tests whether names are defined decided, as far as these are."""
+        for _ in range(_MOST_TESTS):
+            test = _TEST.search(body)
+            if test is None or (test["name"] or test["key"]) not in self._made_names:
+                break
+            if test["name"]:
+                found = branch(body, test.end(), 0)
+                chosen, end = (body[found.start : found.end], found.fi) if found else ("", -1)
+            else:
+                first = self._arguments.argument(body, test.end())
+                second = self._arguments.argument(body, first[1]) if first else None
+                is_second = test["word"] != "ifcsdef"
+                chosen, end = ((first, second)[is_second][0], second[1]) if first and second else ("", -1)
+            if end < 0:
+                break
+            body = body[: test.start()] + chosen + body[end:]
+        return body
+
     def _known(self, name: str) -> str:
         return self._names.get(name, name * _is_word(name))
 
     def _new(self, name: str) -> str:
         """The name to define for a computed one: only letters, whatever characters that has."""
+        self._made_names.add(name)
         if _is_word(name):
             self._taken.add(name)
             return name

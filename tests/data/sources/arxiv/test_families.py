@@ -103,6 +103,22 @@ def test_a_loop_defines_what_its_turns_define(form, letters):
             r"\expandafter\textbf\expandafter{\y}, \x.",
             r"\textbf{one, two}, three.",
         ),
+        # values by keys, if these are defined
+        *(
+            (
+                r"\makeatletter\newcommand{\set}[2]{\@namedef{v@#1}{#2}}\newcommand{\get}[1]{"
+                + test
+                + r"}\makeatother\set{n-1}{42}\set{m}{7}",
+                r"\get{n-1} of \get{m}, \get{none}.",
+                f"42 of 7, {undefined}.",
+            )
+            for test, undefined in (
+                (r"\ifcsname v@#1\endcsname\csname v@#1\endcsname\else\textbf{??}\fi", r"\get{none}"),
+                (r"\@ifundefined{v@#1}{??}{\@nameuse{v@#1}}", "??"),
+                (r"\ifcsdef{v@#1}{\csuse{v@#1}}{??}", "??"),
+                (r"\ifcsundef{v@#1}{??}{\csuse{v@#1}}", "??"),
+            )
+        ),
         # counters
         (
             r"\newcounter{n}\loop\stepcounter{n}\expandafter\edef\csname b\Alph{n}\endcsname"
