@@ -2,7 +2,7 @@ r"""Defines the commands of packages for authors' notes and changes, by what a r
 
 A note to co-authors is not part of the paper's text, whether or not its package prints it; the new text of
 a change is. Sources: the manuals of todonotes, easy-todo, todo, changes, fixme,
-trackchanges, easyReview, pdfcomment and beamer, and of the class aastex.
+trackchanges, easyReview, pdfcomment, beamer and latexdiff, and of the class aastex.
 """
 
 _TODO = (
@@ -36,4 +36,12 @@ PACKAGES = {
     "pdfcomment": r"\newcommand{\pdfcomment}[2][]{}\newcommand{\pdfmargincomment}[2][]{}"
     r"\newcommand{\pdftooltip}[3][]{#2}\newcommand{\pdfmarkupcomment}[3][]{#2}",
 }
+_MARKS = ("add", "del", "mod")
+# Which latexdiff defines in the paper, unless something else does.
+LATEXDIFF = (
+    r"\newcommand{\DIFadd}[1]{#1}\newcommand{\DIFaddtex}[1]{#1}\newcommand{\DIFaddFL}[1]{#1}"
+    r"\newcommand{\DIFdel}[1]{}\newcommand{\DIFdeltex}[1]{}\newcommand{\DIFdelFL}[1]{}"
+) + "".join(
+    rf"\newcommand{{\DIF{mark}{end}}}{{}}" for mark in _MARKS for end in ("begin", "end", "beginFL", "endFL")
+)
 HIDDEN = {"fixme": ("anfxnote", "anfxwarning", "anfxerror", "anfxfatal")}  # environments of long notes

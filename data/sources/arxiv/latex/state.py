@@ -16,7 +16,7 @@ from data.sources.arxiv.latex.definitions.names import Names
 from data.sources.arxiv.latex.definitions.reading import AMSTEX, DEFINERS, Definition, read_definition
 from data.sources.arxiv.latex.flags import Flags
 from data.sources.arxiv.latex.numbers import Numbers
-from data.sources.arxiv.latex.packages import HIDDEN, PACKAGES
+from data.sources.arxiv.latex.packages import HIDDEN, LATEXDIFF, PACKAGES
 from data.sources.arxiv.latex.syntax import WORD, blanks_end
 
 _ENDLESS = 3  # give up on conditionals after this many unterminated ones
@@ -80,6 +80,8 @@ class State:
         self._kept: dict[str, int] = {}  # names set for good: before which of these they are not reset
         self._named = dict.fromkeys(GROUPS, 0)  # groups that a name has opened
         self._endless = 0  # unterminated conditionals
+        if "\\DIFadd" in paper:
+            self._define_all(LATEXDIFF)
         class_options = _CLASS_OPTIONS.search(paper) if "ifdraft" in paper else None
         self._class_options = class_options[1] if class_options else ""
 
@@ -251,9 +253,12 @@ class State:
                 self.calls.drafts["ifdraft"] = modes[-1:] == ["draft"]
                 self.calls.drafts |= {f"ifoption{mode}": mode in modes for mode in ("draft", "final")}
                 self.calls.forget_values()
-            commands = PACKAGES.get(package.strip(), "")
             self.audience.hidden.update(HIDDEN.get(package.strip(), ()))
-            for mark in _NEWCOMMAND.finditer(commands):
-                definition = read_definition(mark[1], commands, mark.end(), self.calls.read, self.known)
-                if definition and definition.name not in self.calls.macros:
-                    self.calls.put(definition.name, definition.macro)
+            self._define_all(PACKAGES.get(package.strip(), ""))
+
+    def _define_all(self, commands: str) -> None:
+        """Take definitions that the paper itself does not write, unless it has them already."""
+        for mark in _NEWCOMMAND.finditer(commands):
+            definition = read_definition(mark[1], commands, mark.end(), self.calls.read, self.known)
+            if definition and definition.name not in self.calls.macros:
+                self.calls.put(definition.name, definition.macro)

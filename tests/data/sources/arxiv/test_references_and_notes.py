@@ -122,3 +122,18 @@ def test_the_new_text_of_a_change_is_kept_with_the_class_aastex():
     for version in ("61", "631", "701"):
         paper = f"\\documentclass[trackchanges]{{aastex{version}}}\n{start}{text}\n\\end{{document}}\n"
         assert clean_latex(paper) == "\\section{A}\nOne two three.\n"
+
+
+def test_the_new_text_of_what_latexdiff_marks_is_kept():
+    shown = "".join(
+        f"\\providecommand{{\\DIF{name}}}{value} %DIF PREAMBLE\n"
+        for name, value in {
+            "add": "[1]{{\\protect\\color{blue}\\uwave{#1}}}",
+            "del": "[1]{{\\protect\\color{red}\\sout{#1}}}",
+            "addbegin": "{}",
+            "delbegin": "{}",
+        }.items()
+    )
+    deleted = "\\DIFdelbegin \\DIFdel{row}%DIFDELCMD < {\\it %%%\n\\DIFdelend"
+    text = f"We {deleted}\\DIFaddbegin \\DIFadd{{sail}}\\DIFaddend."
+    assert " ".join(body(shown, text).split()) == "We sail."
