@@ -16,7 +16,18 @@ _DIRECTIVES = ("//go:", "// +build")  # comments that tools read as code
 _DOCUMENTS = re.compile(r"!>|///|//!|#'|-- ?\|")  # line comments that document what follows
 _PREAMBLE = re.compile(  # code that may come before the notice
     r"(?:package|module|namespace)\s[\w.:\\]+\s*;?$|(['\"])use strict\1;?$|#\s*pragma\s+once$"
-    r"|declare\(strict_types|#\s*(?:ifndef|define)\s+\w+_H(?:PP|XX|H)?_*$|@charset\s|//go:|//\s\+build|\{-#"
+    r"|declare\(strict_types|#\s*(?:end)?region\b|#\s*(?:ifndef|define)\s+\w+_H(?:PP|XX|H)?_*$|@charset\s|//go:|//\s\+build|\{-#"
+)
+
+# Of C#, and of TypeScript and Python within comments.
+_EMPTY_REGION = re.compile(
+    r"^[ \t]*(?://[ \t]*)?#[ \t]*region\b[^\n]*\n\s*(?://[ \t]*)?#[ \t]*endregion\b[^\n]*\n?", re.MULTILINE
+)
+# What tools read in a comment: it is code, even right below a notice.
+_FOR_TOOLS = re.compile(
+    r"(?:(?:en)?coding[ \t]*[:=]|vim?:|frozen_string_literal[ \t]*:|(?:end)?region(?:[ \t]+[A-Z]|$)"
+    r"|(?:eslint|jshint|noqa|shellcheck|clang-format)\b|(?:pylint|flake8|rubocop|cython|distutils):"
+    r"|@?ts-(?:check|nocheck|ignore)\b|@flow\b|type:[ \t]*ignore)"
 )
 
 # Sentences about a license or copyright.
@@ -113,6 +124,7 @@ def split_notice(text: str, comments: Comments) -> tuple[str, str]:
     removed = _notice_lines(lines, [span for unit in units for span in unit.paragraphs])
     if not removed:
         return text, ""
+    head = 0
     out, at, intact = (
         lines[:top],
         top,
@@ -129,10 +141,16 @@ def split_notice(text: str, comments: Comments) -> tuple[str, str]:
             if kept and any(line.strip() for line in out[-1:]) and any(line.strip() for line in kept):
                 out.append("")
             out += below if unit.start not in edges else []
+        head = len(out)  # at the end, the lines above the code
         out += kept
         intact = bool(kept) and unit.stop - 1 not in edges
         at = unit.stop
-    return "\n".join(out), "\n".join(_words(lines[number]) for number in sorted(removed))
+    text = "\n".join(out)
+    above_code = len("\n".join(out[:head])) + 1
+    if "region" in text and (region := _EMPTY_REGION.search(text, 0, above_code)):
+        below = text[region.end() :]
+        text = text[: region.start()] + below if region.start() else below.lstrip("\n")
+    return text, "\n".join(_words(lines[number]) for number in sorted(removed))
 
 
 def comment_lines(lines: list[str], comments: Comments) -> list[str]:
@@ -251,6 +269,12 @@ def _sentences(lines: list[str], start: int, stop: int) -> Iterator[list[int]]:
     sentence: list[int] = []
     for number in range(start, stop):
         words = _words(lines[number])
+        if _FOR_TOOLS.match(words):
+            if sentence:
+                yield sentence
+            yield [number]
+            sentence = []
+            continue
         above = _words(lines[number - 1]) if sentence else ""
         begins = _STARTS.match(words) or (_COPYRIGHT_LINE.match(above) and not words[:1].islower())
         if sentence and begins and not _UNFINISHED.search(above):

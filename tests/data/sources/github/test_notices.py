@@ -49,6 +49,17 @@ HEADERS = [
         "# What it does.\nx = 1",
     ),
     ("a.js", "", "/* Copyright 2020 A */\n", "/* eslint-env node */\nlet x = 1;"),
+    (
+        "a.cs",
+        "",
+        "#region License\n// Copyright 2020 A\n// MIT License\n#endregion\n\n",
+        "using System;\n#region Fields\n#endregion",
+    ),
+    ("a.cs", "", "// Copyright 2020 A\n\n", "using System;\n#region Fields\n#endregion"),
+    ("a.ts", "", "//#region License\n// Copyright 2020 A\n//#endregion\n", "let x = 1;"),
+    ("a.rb", "", "# Copyright 2020 A\n", "# encoding: utf-8\nx = 1"),
+    ("a.py", "", "# Copyright 2020 A\n# All rights reserved\n", "# pylint: disable=all\nx = 1"),
+    ("a.js", "", "// Copyright 2020 A\n", "// @ts-check\nlet x = 1;"),
 ]
 
 
