@@ -17,6 +17,7 @@ from train.ranks import identity
 MATRIX = 8192  # on GPUs: three such bf16 matrices take 384 MiB
 SIZES = (1 << 10, 1 << 20, 1 << 24)  # bytes that each rank holds
 MOVED = 1 << 26  # bytes, to measure memory and the disk
+COPIED = 1 << 30  # bytes, to measure a GPU's memory: more than its caches hold
 TIMES = 5
 
 
@@ -31,9 +32,10 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 def memory_rate(device: torch.device) -> float:
     """Bytes per second read and written by a copy within the device's memory."""
-    source = torch.ones(MOVED, dtype=torch.uint8, device=device)
+    n_bytes = MOVED if device.type == "cpu" else COPIED
+    source = torch.ones(n_bytes, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    return 2 * MOVED / _seconds(lambda: target.copy_(source), device, min)
+    return 2 * n_bytes / _seconds(lambda: target.copy_(source), device, min)
 
 
 def disk_rates(folder: Path) -> tuple[float, float]:
