@@ -215,7 +215,8 @@ def _kept(lines: list[str], unit: _Unit, removed: set[int]) -> list[str]:
     for number, after in zip(texts, [*texts[1:], None]):
         kept.append(lines[number])
         if after is not None and after != number + 1:
-            kept += [line for line in lines[number + 1 : after] if _is_bare(line)][:1]
+            bare = [line for line in lines[number + 1 : after] if _is_bare(line)]
+            kept += bare[:1] if removed.intersection(range(number, after)) else bare
     if unit.stop - 1 not in texts:
         indent = last[: len(last) - len(last.lstrip())]
         kept.append(last if _is_bare(last) else (indent or " " * (opening == "/*")) + closing)

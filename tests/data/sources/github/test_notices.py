@@ -114,6 +114,12 @@ def test_the_comment_above_or_below_a_license_is_kept_intact(path, license, comm
     assert without_notice(f"{comment}\n\n{license}\n{code}", path) == f"{comment}\n{code}"
 
 
+def test_lines_without_words_stay_between_those_that_are_kept():
+    about = '"""\nlib.app\n~~~~~~~\n\nRuns it.\n\n\n* * *\n\nOr not.\n'
+    notice = "\n:copyright: (c) 2020 by A.\n:license: MIT, see LICENSE.\n"
+    assert without_notice(f'{about}{notice}"""\nimport os', "a.py") == f'{about}"""\nimport os'
+
+
 def test_blocks_next_to_a_license_keep_their_marks():
     first, license, last = "/*\n * foo.c\n */\n", "/*\n * Copyright X\n */\n", "/*\n * Adds.\n */\nint x;"
     assert without_notice(first + license + last, "a.c") == first + "\n" + last
