@@ -41,9 +41,10 @@ _NAVIGATION = (
 )
 _HEADERS = "div.header, div.node"  # texi2any's, whose links are named; Doxygen's hold the title
 _NAMED_LINK = "a[rel], a[accesskey]"
-_MADE = re.compile(  # the last line of such a page
-    r"\b(?:generated|created|converted|translated)\s+(?:automatically\s+)?(?:at|by|on|using|with)\b"
-    r"|\blast (?:modified|updated)\b",
+_MADE = re.compile(  # how the last line of such a page begins
+    r"\W*+(?:version\s[\w.]{1,20}\s++)?"
+    r"(?:this\s(?:document|file|manual|page)\s(?:was|is|has\sbeen)\s(?:automatically\s)?)?"
+    r"(?:generated|created|converted|translated|last\s(?:modified|updated))\b",
     re.IGNORECASE,
 )
 _LAST = 4  # children of the body that may be such lines
@@ -121,7 +122,7 @@ def remove_navigation(body: ElementNode) -> None:
             break
         element, last = last, last.previous_element_sibling
         text = text_of(element)
-        if len(text) < _SHORT and _MADE.search(text) and element.query_selector(_HEADINGS) is None:
+        if len(text) < _SHORT and _MADE.match(text) and element.query_selector(_HEADINGS) is None:
             element.remove()
 
 
