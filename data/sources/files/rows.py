@@ -33,6 +33,7 @@ _BEGINNINGS = {  # of compressed files, whatever they are named
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
 }
 _POINTER = b"version https://git-lfs.github.com/spec/v1\n"
+_PAGE = "HTML or XML, as of a server's error; download the file again"
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _LINES = tuple(
     kind + pack for kind in (".jsonl", ".json", ".ndjson", ".jsonlines") for pack in ("", *COMPRESSIONS)
@@ -117,7 +118,8 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     """Each row with its number from 0, or a malformed `Drop` for a row that cannot be read."""
     if not path.name.lower().endswith((".parquet", ".arrow")):
         return _json_lines(path)
-    _beginning(path)
+    if packed.is_page(_beginning(path)):
+        raise EOFError(_PAGE)
     return (tables.arrow_rows if path.name.lower().endswith(".arrow") else tables.parquet_rows)(path)
 
 
@@ -194,7 +196,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
 def _problem(line: bytes, error: Exception) -> str:
     """Why a line has no rows, and what to do."""
     if packed.is_page(line):
-        return "not JSON but HTML or XML, as of a server's error; download the file again"
+        return f"not JSON but {_PAGE}"
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8: {error}; {packed.CONVERT}"
     if b"\0" in line:

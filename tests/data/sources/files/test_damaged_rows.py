@@ -123,3 +123,9 @@ def test_an_archive_named_as_rows_is_named_once(tmp_path, content, advice):
 def test_a_server_s_page_among_the_rows_is_named_and_costs_no_row(tmp_path, page):
     texts, (detail,) = found(tmp_path / "a.jsonl", page.encode() + b"\n" + b"".join(ROWS))
     assert texts == ["one", "two", "three"] and "a server's error; download the file again" in detail
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_a_server_s_page_named_as_a_table_is_named(tmp_path, name):
+    with pytest.raises(rows.UNREADABLE, match="HTML or XML, as of a server's error; download the file again"):
+        found(tmp_path / name, b"<!DOCTYPE html><html><body>404</body></html>")
