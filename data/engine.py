@@ -275,15 +275,19 @@ def _environment() -> str:
 
 
 def _wait(executor: Any, logs: Path) -> None:
-    """Wait until every task is done, or the job is no longer in Slurm's queue."""
+    """Wait until the job has left Slurm's queue: a task that is done still writes its log."""
     is_silent = False
-    while executor.get_incomplete_ranks(skip_completed=True):
+    while True:
         queue = subprocess.run(
             ["squeue", "--noheader", f"--jobs={executor.job_id}"], capture_output=True, text=True
         )
         answers = queue.returncode == 0 or "Invalid job id" in queue.stderr  # ended long ago
+        is_done = not executor.get_incomplete_ranks(skip_completed=True)
         if answers and not queue.stdout.strip():
-            time.sleep(5)  # a shared file system may show the last task's marker a little later
+            if not is_done:
+                time.sleep(5)  # a shared file system may show the last task's marker a little later
+            return
+        if is_done and not answers:
             return
         if not answers and not is_silent:  # tasks keep running while the controller is busy or restarting
             why = " ".join(queue.stderr.split())

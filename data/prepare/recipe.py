@@ -93,7 +93,7 @@ def make_text(
         raise DataError(f"{folder}: no document is left; {found} (see {folder / 'report.json'})")
     _verify(plan, report)
     folders.commit(plan.text, folder / "text")
-    shutil.rmtree(work.parent)
+    shutil.rmtree(work.parent, ignore_errors=True)  # a file server may keep open files for a while
     progress.say(report.summary() + (f"; see {quarantined}" if quarantined else ""))
     return report
 

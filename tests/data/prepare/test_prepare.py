@@ -1,7 +1,9 @@
 """`relama prepare`: every record is accounted for, and every output is complete."""
 
+import errno
 import gzip
 import json
+import os
 import random
 import shlex
 import signal
@@ -209,6 +211,24 @@ def test_a_killed_run_leaves_nothing_that_looks_finished_and_the_next_one_comple
     assert main(arguments) == 0
     assert len(documents(made)) == 20_000
     assert not list(made.glob("*.tmp"))
+
+
+def test_what_a_file_server_will_not_delete_yet_is_deleted_by_the_next_run(tmp_path, monkeypatch):
+    source = lines(tmp_path / "x.jsonl", [{"text": "one two"}])
+    arguments = ["recipe=text", "source=mine", f"input={source}"]
+    made, unlink = tmp_path / "corpora" / "mine", os.unlink
+
+    def busy(path, **options):
+        if Path(path).name == "settings.json":
+            raise OSError(errno.EBUSY, "Device or resource busy", path)
+        unlink(path, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", busy)
+        assert prepare(tmp_path, *arguments) == 0
+    assert len(documents(made)) == 1 and (made / "text.work").exists()
+    assert prepare(tmp_path, *arguments) == 0
+    assert len(documents(made)) == 1 and not (made / "text.work").exists()
 
 
 @pytest.fixture(scope="session")
