@@ -18,12 +18,11 @@ _SIGNS = ("acro", "Acro", "newabbreviation", "newglossary")
 # What each command shows of an entry; `any` is all of it at first, then only its short form.
 _FORMS = {
     **dict.fromkeys(("gls", "ac"), "any"),
-    **dict.fromkeys(("acrshort", "acs", "glsxtrshort", "glsentryshort", "glstext", "glsentrytext"), "short"),
-    **dict.fromkeys(("acrlong", "acl", "glsxtrlong", "glsentrylong"), "long"),
-    **dict.fromkeys(("acrfull", "glsxtrfull", "glsentryfull", "glsfirst", "glsentryfirst"), "full"),
-    **dict.fromkeys(("acf", "acfi"), "full, used"),
-    "acsu": "short, used",
-    "aclu": "long, used",
+    **dict.fromkeys(("acrshort", "acs", "acsu", "glsxtrshort", "glsentryshort"), "short"),
+    **dict.fromkeys(("glstext", "glsentrytext"), "short"),
+    **dict.fromkeys(("acrlong", "acl", "aclu", "glsxtrlong", "glsentrylong"), "long"),
+    **dict.fromkeys(("acrfull", "acf", "acfi", "glsxtrfull", "glsentryfull"), "full"),
+    **dict.fromkeys(("glsfirst", "glsentryfirst"), "full"),
     **dict.fromkeys(("glsunset", "acused", "acuse", "glsreset", "acreset"), "nothing"),
 }
 _REST = "|".join(sorted({name[1:] for name in _FORMS}, reverse=True))  # longest first
@@ -31,7 +30,8 @@ _USES = re.compile(
     rf"\\(?:(?P<article>[iI](?=ac))?(?P<capital>[agAG])(?P<rest>{_REST})(?P<plural>pl?)?"
     r"|acresetall|glsresetall)(?![A-Za-z@])(?P<star>\*)?"
 )
-_STARRED = ("ac", "acf", "acfi")  # with a star, these do not count as uses
+_COUNTED = ("gls", "ac", "acf", "acfi", "acsu", "aclu")  # after these, the long form has been shown
+_STARRED = ("ac", "acf", "acfi")  # but not with a star
 _EXTRA = re.compile(r"\\acroextra(?![A-Za-z@])")  # its argument is shown in the list of acronyms only
 _KEY = re.compile(r"\s*+\{\s*+([^{}\\]{1,100}?)\s*+\}")
 _VALUE = re.compile(r"\s*+([a-z-]{1,30})\s*+=\s*+((?:[^{},]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+),?")
@@ -74,15 +74,15 @@ def _shown(use: re.Match, entry: _Entry, n_resets: int) -> str:
         entry.shown_in = -1 if "reset" in name else n_resets
         return ""
     if form == "any":
-        form = "short" if entry.shown_in == n_resets else "full, used"
-    if form.endswith("used") and not (use["star"] and name in _STARRED):
+        form = "short" if entry.shown_in == n_resets else "full"
+    if name in _COUNTED and not (use["star"] and name in _STARRED):
         entry.shown_in = n_resets
-    if form.startswith("full") and (long or entry.first):
+    if form == "full" and (long or entry.first):
         shown = entry.first or f"{long} ({short})"
     else:
-        shown = (long if form.startswith("long") else short) or short
+        shown = (long if form == "long" else short) or short
     if use["article"]:
-        shown = f"{entry.articles[not form.startswith('short')]} {shown}"
+        shown = f"{entry.articles[form != 'short']} {shown}"
     return shown[:1].upper() + shown[1:] if (use["article"] or use["capital"]).isupper() else shown
 
 

@@ -164,10 +164,8 @@ class _Writer:
         """What the command here defines, written out, and the command's end; None to leave it as it is."""
         if word == "expandafter":
             if by_value := _BY_VALUE.match(text, position):
-                return (
-                    f"\\{'x' if by_value['word'] == 'gdef' else 'e'}def\\{by_value['name']}",
-                    by_value.end(),
-                )
+                defines = "xdef" if by_value["word"] == "gdef" else "edef"
+                return f"\\{defines}\\{by_value['name']}", by_value.end()
             if (by_name := _BY_NAME.match(text, position)) and (known := self._known(by_name["name"])):
                 return f"\\let\\{by_name['new']}\\{known}", by_name.end()
             made = _MADE.match(text, position)

@@ -1,9 +1,9 @@
 """Removes boxes of a web page that are never text: widgets, forum members, line numbers, navigation.
 
 In: the parsed page. Out: the page without these boxes. They are recognized by the class names and ids of the
-common systems (WordPress, Bootstrap; phpBB, vBulletin, SMF, XenForo, MyBB, Invision, PunBB, Discourse); the
-cell next to a forum post is recognized by its fields (Joined, Posts). Page builders call everything a widget,
-so widgets are removed only if most of the page's text is outside them.
+common systems (WordPress, Bootstrap; phpBB, vBulletin, SMF, XenForo, MyBB, Invision, PunBB, Discourse; those
+for documentation); the cell next to a forum post is recognized by its fields (Joined, Posts). Page builders
+call everything a widget, so widgets are removed only if most of the page's text is outside them.
 """
 
 import re
@@ -103,7 +103,7 @@ def remove_skip_links(body: ElementNode) -> None:
         cast(ElementNode, node.parent).remove_child(node)
 
 
-def remove_navigation(body: ElementNode) -> None:
+def clean_document(body: ElementNode) -> None:
     """Remove what a documentation system writes around its text, and keep its titles and boxes of text."""
     for element in select(body, _NAVIGATION):
         element.remove()

@@ -25,11 +25,11 @@ from resiliparse.parse.html.node import ElementNode
 
 from data.sources.commoncrawl.article import Article, find_article
 from data.sources.commoncrawl.boxes import (
+    clean_document,
     has_numbered_lines,
     has_skip_links,
     remove_boxes,
     remove_line_numbers,
-    remove_navigation,
     remove_page_ends,
     remove_skip_links,
 )
@@ -47,7 +47,7 @@ from data.sources.commoncrawl.scan import (
     PICTURES,
     RAISED,
     Facts,
-    is_document,
+    by_documentation_system,
     scan,
 )
 from data.sources.commoncrawl.shown import write_as_shown
@@ -111,9 +111,9 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
     if facts.features & _REWRITING:
         _rewrite(tree, body)
     write_as_shown(tree, body, facts, html)
-    of_system = is_document(html)
-    if of_system:
-        remove_navigation(body)
+    is_document = by_documentation_system(html)
+    if is_document:
+        clean_document(body)
     remove_boxes(body, facts)
     if facts.features & LISTING and has_numbered_lines(html):
         remove_line_numbers(body)
@@ -121,11 +121,11 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
         remove_skip_links(body)
     if facts.features & PAGE_END:
         remove_page_ends(body)
-    keep_text(tree, body, facts, _MOST_READ * len(html), is_document=of_system)
+    keep_text(tree, body, facts, _MOST_READ * len(html), is_document=is_document)
     if facts.features & NAMED_HEADING and _MAY_NAME_HEADINGS.search(html):
         for heading in select(body, _NAMED_HEADINGS):
             heading.remove_attribute("id")
-    article = find_article(body, is_document=of_system)
+    article = find_article(body, is_document=is_document)
     if article is not None and 2 * article.n_characters >= article.most:
         return title, _extract_article(tree, body, article)
     # The paragraphs may be too small a part of the page to tell where the article is.

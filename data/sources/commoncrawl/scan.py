@@ -165,7 +165,7 @@ def _scan(html: str) -> Facts:
     return Facts(features, html.count("<"), html.count("</"), UNKNOWN, signs, names)
 
 
-def is_document(html: str) -> bool:
+def by_documentation_system(html: str) -> bool:
     """Whether a documentation system wrote the page."""
     end = max(0, len(html) - _END)
     if html.find(_SPHINX, 0, _HEAD) >= 0:

@@ -4,8 +4,7 @@ In: the parsed page. Out: the page with the text that a reader sees. <q> stands 
 over a word (<ruby> without <rp>) would run into the word; a picture of an emoji has the emoji as its
 alternative text; links of a heading to itself and of a note back to its place are only signs; keys are told
 apart, and what the page shows on a line of its own is. A title is no text wherever it stands, and what
-`!important` hides is hidden.
-Lists have the numbers or letters that they are shown with.
+`!important` hides is hidden. Lists have the numbers or letters that they are shown with.
 """
 
 import re
@@ -31,7 +30,6 @@ from data.sources.commoncrawl.scan import (
 _ANCHORS = ("#", "¶", "§", "🔗")  # texts of headings' links to themselves
 # Text of a note's link back to its place; _JOINER may be in it.
 _RETURN = re.compile(r"\s*+\u21a9[\ufe0e\ufe0f\u2060]*+\s*+\d*+\s*+")
-_RETURNS = 'a[href*="#"]'
 _SELF_LINKS = ", ".join(f'h{level} a[href*="#"]' for level in range(1, 7))
 # Elements that break lines in a browser, and not in resiliparse; others do if their style says so.
 _LINES = "summary, legend, search"
@@ -94,7 +92,7 @@ def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts, html: str) -
                 link.set_attribute("hidden", "")
                 _forget_name(link)
         _hide(select(body, ".mw-cite-backlink"))
-        _hide([link for link in select(body, _RETURNS) if _RETURN.fullmatch(text_of(link))])
+        _hide([link for link in select(body, 'a[href*="#"]') if _RETURN.fullmatch(text_of(link))])
     if not EMOJI.isdisjoint(facts.names):
         for picture in select(body, "img.emoji, img.wp-smiley"):
             sign = (picture.getattr("alt") or "").strip()

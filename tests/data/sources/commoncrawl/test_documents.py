@@ -99,7 +99,7 @@ def test_a_document_is_kept_to_its_end_without_its_systems_links(body, generator
     ],
 )
 def test_a_page_says_which_system_wrote_it(html, expected):
-    assert scan.is_document(html) is expected
+    assert scan.by_documentation_system(html) is expected
 
 
 def test_what_follows_the_article_of_any_other_page_is_dropped():
