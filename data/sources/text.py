@@ -5,8 +5,6 @@ or plain `.txt` and `.md` files in UTF-8, UTF-16 or UTF-32. Out: a document for 
 Unicode and exact duplicates are dropped.
 """
 
-import ast
-import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,13 +15,13 @@ from pathlib import Path
 from data.documents import Document, Drop, Record
 from data.errors import DataError
 from data.sources.files import delimited, limits, packed, rows
+from data.sources.files.json_values import value_in
 
 VERSION = 11  # this recipe's version: raise it when the same input gives other text
 DUPLICATES = "exact"
 
 _COLUMNS = ("text", "content", "raw_content")  # the last is RedPajama-V2's
 _PLAIN = tuple(kind + pack for kind in (".txt", ".md") for pack in ("", *rows.COMPRESSIONS))
-_MAX_LITERAL = 64 << 10  # characters of a Python literal: its syntax tree takes a thousand times as much
 _FIRST = 100  # rows that show whether a file has a text
 _HALF = re.compile("[\ud800-\udfff]")
 _NOTES = ("readme", "license", "licence", "copying", "notice", "changelog", "citation", "requirements")
@@ -177,21 +175,10 @@ def _flat(columns: dict) -> dict:
     """The other columns; the entries of RedPajama's `meta` and Dolma's `metadata` become columns."""
     inner = {}
     for name in ("meta", "metadata"):
-        if isinstance(value := opened(columns.get(name)), dict):
+        if isinstance(value := value_in(columns.get(name)), dict):
             inner |= value
             del columns[name]
     return inner | columns
-
-
-def opened(value: object) -> object:
-    """The value in a string of JSON, or of a Python literal (RedPajama's `meta` on the Hub)."""
-    if not isinstance(value, str):
-        return value
-    readers = (json.loads, ast.literal_eval) if len(value) <= _MAX_LITERAL else (json.loads,)
-    for reader in readers:
-        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-            return reader(value)
-    return value
 
 
 def _has_text(path: Path) -> bool:

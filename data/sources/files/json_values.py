@@ -4,6 +4,7 @@ A bad element is quarantined. Reading continues where its brackets close or, if 
 object.
 """
 
+import ast
 import codecs
 import io
 import json
@@ -22,6 +23,7 @@ _TANGLED = 20  # after this many bad elements with unmatched brackets, stop coun
 _HOPELESS = 1000  # after this many bad elements in a row, give up on the rest
 _CUT = 16  # an error this close to the end of what has been read may be due to that end
 _KEPT = 1000  # characters to search again together with those that follow
+_MAX_LITERAL = 64 << 10  # characters of a Python literal: its syntax tree takes a thousand times as much
 
 _MARKS = re.compile(r"[\s,\0]*+")  # between elements, also what a crash leaves there
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\[^\n])*+(?:"|(?P<open>))|[\[\]{},]')
@@ -54,6 +56,17 @@ def raw_decode(text: str, at: int, decoder: json.JSONDecoder = _DECODER) -> tupl
         raise
     except ValueError:
         return _PATIENT.raw_decode(text, at)
+
+
+def value_in(value: object) -> object:
+    """The value in a string of JSON, or of a Python literal (RedPajama's `meta` on the Hub)."""
+    if not isinstance(value, str):
+        return value
+    readers = (json.loads, ast.literal_eval) if len(value) <= _MAX_LITERAL else (json.loads,)
+    for reader in readers:
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            return reader(value)
+    return value
 
 
 def json_values(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict] | Drop]:

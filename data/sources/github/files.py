@@ -19,11 +19,11 @@ from data import folders
 from data.documents import EXCERPT, Drop, Record
 from data.errors import raise_passing
 from data.sources.files import rows, tars
+from data.sources.files.json_values import value_in
 from data.sources.files.limits import Expansion, TooLarge
 from data.sources.github import licenses, reuse
 from data.sources.github.comments import is_markup, language
 from data.sources.github.decoding import decoded
-from data.sources.text import opened
 
 MAX_BYTES = 1 << 20  # the same limit as in BigQuery's table
 _SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__"}
@@ -308,7 +308,7 @@ def _read_export(path: Path) -> Iterator[Record | Drop]:
 
 def _with_meta(columns: dict) -> dict:
     """The columns, with those in `meta`, as in RedPajama; on the Hub that is a string."""
-    meta = opened(columns.get("meta"))
+    meta = value_in(columns.get("meta"))
     return meta | columns if isinstance(meta, dict) else columns
 
 
