@@ -41,7 +41,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from data import folders
-from data.dedup.editions import AGES, Editions, ages, edition_key
+from data.dedup.editions import KEYS, Editions, edition_key, keys_of
 from data.dedup.shingles import changes, shingles
 from data.documents import read_row
 
@@ -92,7 +92,7 @@ def sketch(text_file: Path, out: Path) -> None:
             waiting, n_waiting, n_files = [], 0, n_files + 1
     _write_sorted(waiting, temporary / f"hashes-{n_files:05d}.npy")
     np.save(temporary / "books.npy", np.array(books, BOOK))
-    np.save(temporary / AGES, np.array(keys, np.int64))
+    np.save(temporary / KEYS, np.array(keys, np.int64))
     folders.commit_once(temporary, out)
 
 
@@ -310,7 +310,7 @@ def decide(sketches: list[Path], measured: list[Path]) -> list[Contained]:
     for book in np.flatnonzero(books.equal_to != np.arange(len(books.equal_to))).tolist():
         copies.setdefault(int(books.equal_to[book]), []).append(book)
     shared = {(min(one, other), max(one, other)): count for one, other, count in table.tolist()}
-    held_by = Editions(ages(sketches), copies, shared, books.shingles.tolist(), SHARE).best_kept(held_by)
+    held_by = Editions(keys_of(sketches), copies, shared, books.shingles.tolist(), SHARE).best_kept(held_by)
     return [
         Contained(*books.place(book), *books.place(holder), shared / int(books.shingles[book]))
         for book, (holder, shared) in sorted(held_by.items())

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-AGES = "ages.npy"  # in each sketch: its books' keys
+KEYS = "ages.npy"  # in each sketch: its books' keys
 _DATE_DIGITS = 8  # YYYYMMDD
 _HAS_ACCENTS = 1 << 40  # added to a key, above every date and number
 _ACCENTED = re.compile(r"[^\W\d_\x00-\x7f]")  # also a letter of another script
@@ -40,16 +40,16 @@ def edition_key(text: str, meta: str) -> int:
     return age_key(meta) + has_accents * _HAS_ACCENTS
 
 
-def ages(sketches: list[Path]) -> list[int]:
+def keys_of(sketches: list[Path]) -> list[int]:
     """The `edition_key` of each book in these sketches."""
-    return [key for one in sketches for key in np.load(one / AGES).tolist()]
+    return [key for one in sketches for key in np.load(one / KEYS).tolist()]
 
 
 @dataclass(frozen=True)
 class Editions:
     """What is known about all books, by number."""
 
-    ages: list[int]
+    keys: list[int]
     copies: dict[int, list[int]]  # the first of several equal books: the others
     shared: dict[tuple[int, int], int]  # shingles that two books share, the lower number first
     shingles: list[int]
@@ -93,12 +93,12 @@ class Editions:
         """The best of equal books: the first, unless another is better."""
         best = first
         for other in self.copies.get(first, ()):
-            if self._is_better(self.ages[other], self.ages[best]):
+            if self._is_better(self.keys[other], self.keys[best]):
                 best = other
         return best
 
     def _key(self, first: int) -> int:
-        return self.ages[self._best(first)]
+        return self.keys[self._best(first)]
 
     def _is_better(self, one: int, other: int) -> bool:
         """Whether an edition with the key `one` is better than another: it has accents, or is newer."""
