@@ -27,6 +27,7 @@ from train.evaluation.validation import spread
 from train.run.starts import read_starts
 from train.weights.open import load_model, open_weights
 
+FP32 = "dtype=fp32"  # where figures or texts are compared: auto may choose bf16, by a measurement
 WORDS = [
     a + b + c
     for a in ("ka", "lo", "mi", "tur", "ven")
@@ -71,7 +72,7 @@ def test_epochs_are_the_orders_own_count(trained, corpora):
 
 
 def test_validate_equals_a_plain_loop_over_the_held_out_text(trained, corpora, capsys):
-    arguments = [f"weights={trained}", "data=sample", f"corpora={corpora}", "seq_len=64", "sequences=5"]
+    arguments = [f"weights={trained}", "data=sample", f"corpora={corpora}", "seq_len=64", "sequences=5", FP32]
     assert train.evaluation.validate.main(arguments) == 0
     table = capsys.readouterr().out
     model = load_model(open_weights(trained), torch.device("cpu"))
@@ -91,7 +92,7 @@ def test_validate_equals_a_plain_loop_over_the_held_out_text(trained, corpora, c
 
 def test_validate_without_data_gives_the_figures_of_the_runs_own_loop(trained, capsys):
     compare_with_the_loop(trained, capsys)
-    arguments = [f"weights={trained}", "sequences=4"]
+    arguments = [f"weights={trained}", "sequences=4", FP32]
     assert train.evaluation.validate.main(arguments) == 0
     of_all = capsys.readouterr().out.splitlines()
     assert train.evaluation.validate.main([*arguments, "data.sources=python_docs"]) == 0
@@ -108,7 +109,7 @@ def test_also_of_a_source_that_only_a_phase_reads(corpora, tmp_path, capsys):
 
 
 def compare_with_the_loop(run, capsys):
-    assert train.evaluation.validate.main([f"weights={run}", "sequences=4"]) == 0
+    assert train.evaluation.validate.main([f"weights={run}", "sequences=4", FP32]) == 0
     table = capsys.readouterr().out
     for source, result in metrics(run)[-1]["validation"].items():
         shown = present(re.search(rf"{source}\s+([\d.]+)\s+[\d.]+\s+([\d.]+)\s+256\s+(.+)", table))
@@ -145,7 +146,7 @@ def test_held_out_documents_are_never_trained_on(corpora):
 
 
 def test_greedy_generation_is_the_models_own_argmax(trained, capsys):
-    arguments = [f"weights={trained}", "prompt=def", "max_tokens=5", "temperature=0"]
+    arguments = [f"weights={trained}", "prompt=def", "max_tokens=5", "temperature=0", FP32]
     assert train.generation.main.main(arguments) == 0
     printed = capsys.readouterr().out
     model = load_model(open_weights(trained), torch.device("cpu"))
@@ -160,12 +161,9 @@ def test_greedy_generation_is_the_models_own_argmax(trained, capsys):
 
 
 def test_generation_is_drawn_from_the_seed(trained, capsys):
-    outputs = []
+    outputs, arguments = [], [f"weights={trained}", "prompt=x", "max_tokens=12", FP32]
     for seed in (1, 1, 2):
-        assert (
-            train.generation.main.main([f"weights={trained}", "prompt=x", "max_tokens=12", f"seed={seed}"])
-            == 0
-        )
+        assert train.generation.main.main([*arguments, f"seed={seed}"]) == 0
         outputs.append(capsys.readouterr().out)
     assert outputs[0] == outputs[1] != outputs[2]
 
@@ -173,7 +171,7 @@ def test_generation_is_drawn_from_the_seed(trained, capsys):
 def test_a_file_of_prompts_gives_the_same_as_each_prompt_alone(trained, tmp_path, capsys):
     lines = ["def", "import os, sys", "class A(object):"]
     (tmp_path / "prompts.txt").write_text("\n".join(lines))
-    settings = [f"weights={trained}", "max_tokens=8", "temperature=0"]
+    settings = [f"weights={trained}", "max_tokens=8", "temperature=0", FP32]
     alone = []
     for line in lines:
         assert train.generation.main.main([*settings, f"prompt='{line}'"]) == 0
@@ -186,7 +184,7 @@ def test_json_lines_are_read_from_files_and_standard_input_and_printed(trained, 
     lines = ["def", "two\nlines", "a \u2028 separator"]
     typed = "".join(json.dumps({"prompt": line}) + "\n" for line in lines)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
-    settings = [f"run={trained}", "max_tokens=4", "temperature=0"]
+    settings = [f"run={trained}", "max_tokens=4", "temperature=0", FP32]
     assert train.generation.main.main([*settings, "prompts=-", "json=true", "batch=2"]) == 0
     answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [answer["prompt"] for answer in answers] == lines

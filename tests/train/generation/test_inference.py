@@ -130,7 +130,7 @@ def launched(verb: str, *arguments: str, forked: bool = False) -> subprocess.Com
 
 
 def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_path, capsys):
-    arguments = [f"weights={folders['meta']}", "prompt=def", "max_tokens=8", "temperature=0"]
+    arguments = [f"weights={folders['meta']}", "prompt=def", "max_tokens=8", "temperature=0", "dtype=fp32"]
     assert train.generation.main.main(arguments) == 0
     expected = capsys.readouterr().out
     there = launched("generate", *arguments, "parallel.tp=2", "parallel.tensor=fairscale")
@@ -140,6 +140,7 @@ def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_p
     for split in ("train", "validation"):
         (tmp_path / "piqa" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in TASK))
     arguments = [f"weights={folders['hf']}", "tasks=[piqa]", f"benchmarks={tmp_path}", "protocols=[paper]"]
+    arguments.append("dtype=fp32")
     assert train.evaluation.main.main([*arguments, f"output={tmp_path / 'alone'}"]) == 0
     table = capsys.readouterr().out
     there = launched("evaluate", *arguments, f"output={tmp_path / 'two'}", forked=True)
