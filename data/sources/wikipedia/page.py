@@ -204,7 +204,7 @@ class Page:
             text = HOLE + FIGURE if is_computed else HOLE
         elif _FRACTION.fullmatch(text) and self._before(start)[-1:].isdigit():
             text = f" {text}"  # 3{{frac|1|2}}
-        elif text[-1:] == "." and self._text[self._place : self._place + 2].rstrip() == ".":
+        if text[-1:] == "." and self._text[self._place : self._place + 2].rstrip("<{[ \n") == ".":
             text = text[:-1]  # 44 {{v. Chr.}}.
         self._replace(start, literal_equals(text) if self._open[_TEMPLATE] else text)
         if text.rstrip(FIGURE) not in (GONE, HOLE, SOUND):

@@ -15,6 +15,7 @@ _TEXTS = (  # names of an argument that holds the text
 _CODE = re.compile(r"[a-z]{2}(-[A-Za-z]+)?")  # {{lang|de}}: a label, such as (niem.)
 _SOUND_FILE = re.compile(r"\.(?:og[ga]|wav|mp3)$", re.IGNORECASE)
 _TIME = re.compile(r"\d{8,14}")
+_DATES = frozenset(("date", "data", "datum", "dato", "fecha", "dată", "dátum", "дата", "датум"))  # of notes
 _TAG_OF_NOTE = re.compile(  # the content of a "citation needed" that wraps no text: a date, a signature
     r"[^\W\d_]*[ -]?(?:de |of )?\d{4}|[\d.\-/ :]+|[\d]{1,2}\.? (?:de )?[^\W\d_]+\.? (?:de )?\d{4}.*|\W*",
     re.IGNORECASE,
@@ -68,17 +69,21 @@ def last(positional: list[str], named: dict[str, str]) -> str:
 
 
 def wrapped(positional: list[str], named: dict[str, str]) -> str | None:
-    """The running text in an editors' note such as "citation needed"; None if the note wraps none."""
+    """The running text in an editors' note such as "citation needed"; None if the note wraps none.
+
+    A date is that of the note, unless the note has another: {{refnec|1693|date=mai 2011}}.
+    """
     content = text(positional, named)
-    if not content or _TAG_OF_NOTE.fullmatch(content):
+    has_date = len(positional) > 3 or not _DATES.isdisjoint(named)  # {{нет АИ 2|text|29|12|2002}}
+    if not content or (not has_date and _TAG_OF_NOTE.fullmatch(content)):
         return None
-    return content if " " in content or len(content) > 2 else None
+    return content if " " in content or len(content) > 2 or content.isdecimal() else None
 
 
 def wrapped_clause(positional: list[str], named: dict[str, str]) -> str | None:
     """As `wrapped`, but one word is a topic's code: {{carece de fontes|soc|data=2011}} (Portuguese)."""
     content = wrapped(positional, named)
-    return content if content and " " in content else None
+    return content if content and (" " in content or content.isdecimal()) else None
 
 
 def wrapped_after_time(positional: list[str], named: dict[str, str]) -> str | None:

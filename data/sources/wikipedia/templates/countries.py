@@ -79,6 +79,8 @@ def flag_rules(language: str) -> Rules:
     listed = f"{_FLAGS['']} | {_FLAGS.get(language, '')}".split("|")
     flags = second if language == "it" else first  # {{Naz|CA|ITA}}: the sport comes first
     rules = {name.strip(): flags for name in listed if name.strip()}
+    if language == "it":  # {{Bandiera|ITA|nome}}; without the word, only the flag
+        rules["bandiera"] = lambda positional, named: first(positional, {}) if "nome" in positional else None
     return rules | dict.fromkeys(("flag+link", "flaglink"), second)  # {{flag+link|History of|Spain}}
 
 

@@ -127,7 +127,7 @@ date|date-|data|dato|datum|дата|дат|dátum|dată|fecha|dts|dtsh|dtlink|dt
 |dødsdato|född datum|död datum|geboortedatum|overlijdensdatum|születési dátum|halálozási dátum
 |data nașterii|data decesului|data de naixement|data defunció|data de falecimento|data di nascita
 """
-_BOTH = "oldstyledate|old style date|олдстайлдейт|сс|стара дата"
+_BOTH = "oldstyledate|old style date|олдстайлдейт|сс|сс2|стара дата"
 # Eras, by their templates' names without spaces and periods.
 _ERAS = {
     "vchr": "v. Chr.", "nchr": "n. Chr.", "fkr": "f.Kr.", "ekr": "e.Kr.", "přnl": "př. n. l.", "nl": "n. l.",
@@ -149,7 +149,7 @@ def rules_of(language: str) -> Rules:
     dates: Rules = dict.fromkeys((name.strip() for name in _NAMES.split("|")), _date_rule(language))
     both: Rules = dict.fromkeys(_BOTH.split("|"), _both_rule(language))
     labeled = _labeled_rule(language)
-    computed: Rules = {"julgregdatum": labeled, "julgreg": labeled, "сс3": _both_rule(language)}
+    computed: Rules = {"julgregdatum": labeled, "julgreg": labeled, "сс3": _from_julian_rule(language)}
     return dates | both | computed
 
 
@@ -230,20 +230,20 @@ def _both_rule(language: str) -> Rule:
     written = calendar(language).written
 
     def rule(positional: list[str], named: dict[str, str]) -> str:
-        parts = positional[0].split(".") if len(positional) == 1 else positional  # {{СС3|17.10.1905}}
-        if _parts(parts):
-            year, month, day = _parts(parts) or ("", "", "")
+        if _parts(positional):
+            year, month, day = _parts(positional) or ("", "", "")
             new = written("", month, day)
             old, old_year = _in_julian(year, month, day, language)
-            if parts[3:4] and parts[3].isdecimal():
-                old_year = parts[5].split()[0] if len(parts) > 5 and parts[5] else year
-                old = written("", parts[4] if len(parts) > 4 and parts[4] else month, parts[3])
-            elif parts[3:4] and parts[3]:  # {{OldStyleDate|5|июня|1990|24 мая}}
-                old, old_year = parts[3], year
+            if positional[3:4] and positional[3].isdecimal():
+                old_year = positional[5].split()[0] if len(positional) > 5 and positional[5] else year
+                old_month = positional[4] if len(positional) > 4 and positional[4] else month
+                old = written("", old_month, positional[3])
+            elif positional[3:4] and positional[3]:  # {{OldStyleDate|5|июня|1990|24 мая}}
+                old, old_year = positional[3], year
             if old and old_year != year:
                 new, old, year = f"{new} {year}", f"{old} {old_year}", ""
         else:
-            new, year, old = [*parts, "", "", ""][:3]
+            new, year, old = [*positional, "", "", ""][:3]
         if not old:
             return f"{new} {year}".strip()
         if language not in ("ru", "uk", "bg", "sr"):
@@ -254,6 +254,18 @@ def _both_rule(language: str) -> Rule:
         if old_month in ("", new_month):
             return f"{old_day} ({new_day}) {new_month} {year}".strip()
         return f"{old} ({new}) {year}".strip()
+
+    return rule
+
+
+def _from_julian_rule(language: str) -> Rule:
+    """{{СС3|17.10.1905}}: 17 (30) октября 1905. The argument is in the Julian calendar."""
+    both = _both_rule(language)
+
+    def rule(positional: list[str], named: dict[str, str]) -> str | None:
+        old = [*"".join(positional[:1]).split("."), "", ""][:3]
+        new = _in_gregorian(*old)
+        return both([*new, *old], named) if new else " ".join(positional)
 
     return rule
 
@@ -289,6 +301,18 @@ def _in_julian(year: str, month: str, day: str, language: str) -> tuple[str, str
     julian_day, julian_month = rest - (153 * months + 2) // 5 + 1, months + 3 - 12 * (months // 10)
     julian_year = years - 4800 + months // 10
     return calendar(language).written("", str(julian_month), str(julian_day)), str(julian_year)
+
+
+def _in_gregorian(day: str, month: str, year: str) -> list[str]:
+    """Day, month and year in the Gregorian calendar; [] if these numbers are no date."""
+    try:
+        shift = (14 - int(month)) // 12
+        years, months = int(year) + 4800 - shift, int(month) + 12 * shift - 3
+        days = int(day) + (153 * months + 2) // 5 + 365 * years + years // 4 - 32_083
+        found = date.fromordinal(days - _JULIAN_DAY)
+    except (ValueError, OverflowError):
+        return []
+    return [str(found.day), str(found.month), str(found.year)]
 
 
 def as_of(positional: list[str], named: dict[str, str]) -> str:

@@ -32,7 +32,7 @@ _SETTING = re.compile(
     r"|(?i:(?:dark|light|medium|deep)?(?:black|silver|gr[ae]y|white|maroon|purple|fuchsia|green|lime|olive|yellow|navy"
     r"|blue|teal|aqua|orange|gold|brown|pink|violet|crimson|magenta|cyan|steelblue|red))"
 )  # a language, a color, an address, an item of Wikidata
-_ITEM = re.compile(r"Q\d{1,10}")
+_ITEM = re.compile(r"[QP]\d{1,10}")  # an item or a property of Wikidata
 _SENTENCE = re.compile(r"\S*+\s.*[.!?]", re.DOTALL)
 _VERSE = re.compile(r"\d{1,3}[:,]\s?\d{1,3}(?:[-–]\d{1,3})?")
 # {{XIX wiek}}, {{19. století}}, {{XIV}}, {{1.er}}

@@ -42,7 +42,10 @@ SENTENCES = {
     "it": [
         ("Pesa {{M|5|k|g}}, è lungo {{M|3||m}} a {{M|80|u=km/h}}.",
          "Pesa 5 kg, è lungo 3 m a 80 km/h."),
-        ("{{Calcio Torino}} e {{Naz|CA|ESP}} vincono.", "Torino e Spagna vincono.")],
+        ("{{Calcio Torino}} e {{Naz|CA|ESP}} vincono.", "Torino e Spagna vincono."),
+        ("{{Bandiera|ESP}} Ana di {{Bandiera|ESP|nome}} e {{bandiera|Veneto|nome}} vincono.",
+         "Ana di Spagna e Veneto vincono."),
+    ],
     "pt": [("{{ARG}} e {{CHLb}} Santiago vencem.", "Argentina e Santiago vencem.")],
     "nl": [("{{Vlagland|BE}} won van {{NLD-VLAG}} Utrecht.", "België won van Utrecht.")],
     "ru": [("{{GBR}} и {{Флагификация|USA}} спорят.", "Великобритания и Соединенные Штаты спорят.")],

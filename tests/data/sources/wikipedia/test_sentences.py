@@ -43,6 +43,9 @@ SENTENCES = [
     ("hr", "Rođen je {{datum|5|6|1950}}. Bilo je to 44. {{pr. Kr.}}. I dalje...",
      "Rođen je 5. lipnja 1950. Bilo je to 44. pr. Kr. I dalje..."),
     ("de", "Es war 44 {{v. Chr.}}.", "Es war 44 v. Chr."),
+    ("de", "Um 44 {{v. Chr.}}.<ref>x</ref> Um 45 {{v. Chr.}}.{{FN|1}} Da {{v. Chr.}}...",
+     "Um 44 v. Chr. Um 45 v. Chr. Da v. Chr...."),
+    ("cs", "Je to {{xyz|a podobně.}}.{{r|a}} Dnes.", "Je to a podobně. Dnes."),
     ("hu", "Meghalt {{dátum|1950|6|5}}... és {{dátum|1950|6|6}}.",
      "Meghalt 1950. június 5.... és 1950. június 6."),
     # words in other languages with their labels

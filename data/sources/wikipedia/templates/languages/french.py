@@ -116,8 +116,9 @@ ouvrage | article | lien web | chapitre | lien brisé | harvsp | harv | sfn | no
 
 
 def _ordinal(positional: list[str], named: dict[str, str]) -> str:
-    """`XIX` and `XIX|e`: XIXe; `I`: Ier."""
+    """`XIX` and `XIX|e`: XIXe; `xix`, which the template shows in capitals: XIXe; `I`: Ier."""
     number, ending = [*positional, "", ""][:2]
+    number = number.upper() if _NUMERAL.fullmatch(number) else number
     ending = "" if _NUMERAL.fullmatch(ending) else ending
     return number + (ending or ("er" if number in ("I", "1") else "e")) if number else ""
 

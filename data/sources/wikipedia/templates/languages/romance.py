@@ -169,8 +169,9 @@ def _spanish_century(positional: list[str], named: dict[str, str]) -> str:
 
 
 def _spanish_ordinal(positional: list[str], named: dict[str, str]) -> str:
-    """{{ord|3|a}}: 3.ª."""
+    """{{ord|3|a}}: 3.ª; {{ord|3.|er}}: 3.er."""
     number, ending = [*positional, "", ""][:2]
+    number = number.rstrip(".")
     ending = ending.lstrip(".").replace("o", "º").replace("a", "ª")
     return f"{number}.{ending or 'º'}" if number else ""
 
