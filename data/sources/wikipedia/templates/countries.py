@@ -43,7 +43,7 @@ _FLAGS = {
     "da": "flagland",
     "cs": "vlajka a název",
     "hr": "z+x | zastava i ime",
-    "sl": "zastava država",
+    "sl": "zastava | zastava država",
     "hu": "zászlóország | zászló2",
     "ca": "país",
     "ro": "steag2 | țară",

@@ -12,6 +12,7 @@ from data.sources.wikipedia.templates.coordinates import coordinates, german
 from data.sources.wikipedia.templates.countries import flag_rules, is_variant, named_country
 from data.sources.wikipedia.templates.functions import evaluated
 from data.sources.wikipedia.templates.languages import common
+from data.sources.wikipedia.templates.languages.cyrillic import with_latin_names
 from data.sources.wikipedia.templates.patterns import Rule, Rules, compiled, drop, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS, lines, prefixed_ship, quotation
 from data.sources.wikipedia.templates.unknown import running_text, shown_by_name
@@ -137,6 +138,7 @@ def _rules_of(language: str) -> tuple[Rules, dict[str, list[str]]]:
     """All rules by name, and the prefixes of names, longest first, by their first two letters."""
     rules = _COMMON | dates.rules_of(language) | separators.rules_of(language)
     rules |= languages.RULES.get(language, {}) | flag_rules(language)
+    rules = with_latin_names(rules) if language == "sr" else rules
     prefixes: dict[str, list[str]] = {}
     for prefix in sorted((name[:-1] for name in rules if name.endswith("*") and len(name) > 2), key=len)[
         ::-1

@@ -1,7 +1,7 @@
 """Templates of the Russian, Ukrainian, Bulgarian and Serbian Wikipedias."""
 
 from data.sources.wikipedia.templates.languages import plurals
-from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
+from data.sources.wikipedia.templates.patterns import Rule, Rules, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS, japanese
 from data.sources.wikipedia.templates.separators import number_and_units
 
@@ -106,12 +106,21 @@ SERBIAN_DROPPED = """
 | портал | без извора | ref-* | зас | zas
 """
 
+# Serbian letters in the language's other script.
+_IN_LATIN = str.maketrans("абвгдђежзијклмнопрстћуфхцчш", "abvgdđežzijklmnoprstćufhcčš")
+_IN_LATIN |= str.maketrans({"љ": "lj", "њ": "nj", "џ": "dž"})
+
 _TABLES = {
     "ru": (RUSSIAN, RUSSIAN_DROPPED),
     "uk": (UKRAINIAN, UKRAINIAN_DROPPED),
     "bg": (BULGARIAN, BULGARIAN_DROPPED),
     "sr": (SERBIAN, SERBIAN_DROPPED),
 }
+
+
+def with_latin_names(rules: Rules) -> Rules:
+    """The rules by their names in both scripts, as LanguageConverter finds {{јез-енг}} for {{jez-eng}}."""
+    return {name.translate(_IN_LATIN): rule for name, rule in rules.items()} | rules
 
 
 def _plural(language: str) -> Rule:

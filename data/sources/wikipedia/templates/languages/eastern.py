@@ -64,7 +64,7 @@ okoli → okoli {1}
 """
 SLOVENIAN_DROPPED = """
 navedi knjigo | navedi splet | navedi revijo | navedi * | glavni | glavni članek | sklici | infopolje *
-| škrbina* | zastava | commonscat | razločitev | normativna kontrola | navedi vir | potreben vir | podatek
+| škrbina* | commonscat | razločitev | normativna kontrola | navedi vir | potreben vir | podatek
 | kdo | kdaj | navedi vir v besedilu | preveri vir | natančneje | neuspešno preverjanje | citation needed | cn
 | fact | when | who | which | clarify | by whom | opomba
 """
