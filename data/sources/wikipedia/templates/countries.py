@@ -23,6 +23,8 @@ _TEAM = re.compile(
     r"(?:calcio|basket|pallavolo|rugby|hockey|futebol|fútbol|basquete|fotbal) (\S.*)", re.IGNORECASE
 )
 
+_CHOSEN = ("name", "nome", "nombre", "namn", "nazwa")  # names of an argument with other words to show
+
 # The templates of each Wikipedia that show the country of an argument; "" is for all of them.
 _FLAGS = {
     "": "fb | fbw | fb-rt | nft | flag | flagcountry | flagioc | flagu | flagathlete",
@@ -33,13 +35,13 @@ _FLAGS = {
     "es": "bandera2 | sel | selb | selbal | selvol | selfut",
     "it": "naz | naznb | nazionale | nazionale di calcio | bandiera nome",
     "pt": "flag | flagcountry | futebol | seleção | país | bandeira2 | futfem",
-    "pl": "państwo",
+    "pl": "państwo | państwol | państwolink | bandera",
     "ru": "флагификация | флаг2",
     "uk": "прапорифікація",
     "bg": "флагче с име | флаг2",
     "sr": "застава2 | zastava2 | заставица 2",
     "nl": "vlagland",
-    "sv": "landsnamn | flaggbild2",
+    "sv": "flagga | landsnamn | flaggbild2",
     "da": "flagland",
     "cs": "vlajka a název",
     "hr": "z+x | zastava i ime",
@@ -69,7 +71,7 @@ def flag_rules(language: str) -> Rules:
             shown = [part for part in positional if part]
             if len(shown) > 1 and shown[0].isdecimal():  # {{fbu|21|England}}: an age
                 del shown[0]
-            chosen = named.get("name") or named.get("nome")
+            chosen = next(filter(None, map(named.get, _CHOSEN)), "")
             chosen = chosen or (shown[min(at, len(shown) - 1)] if shown else "")
             return names.get(chosen, chosen)
 

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from html.entities import name2codepoint
 
+from data.sources.wikipedia.marks import HOLE
 from data.sources.wikipedia.names import LANGUAGES, words
 from data.sources.wikipedia.templates.arguments import split, wrapped
 from data.sources.wikipedia.templates.arguments import text as text_of
@@ -48,6 +49,12 @@ _NAME = re.compile(
     r"(?=[^\W\d_])(?=.{0,20}[^\W\d_A-Z]{3}).{4,80}"
 )  # the first of three arguments, but no code
 _ABBREVIATION = re.compile(r"(?:[^\W\d_]{1,5}(?:-[^\W\d_]{1,5})?\.[ -]?){1,4}")  # {{etc.}}
+# {{věk ve dnech|1990|6|5}}: an age, or the time since then, which the dump does not hold
+_AGE = re.compile(
+    r"(?:[aâ]ge|alter|jahre|ans|edad|años|edat|età|idade|leeftijd|ålder|alder|wiek|věk|dob|starost|(?:élet)?kor"
+    r"|vârst[aă]|возраст|прошло|вік|възраст|старост|године)\b",
+    re.IGNORECASE,
+)
 _SIGNS = ("§", "†", "‡", "′", "″", "√", "∞")
 # {{infin}}, {{rarr}}: characters by their names in HTML, which mean nothing else
 _CHARACTERS = words(
@@ -76,6 +83,8 @@ def shown_by_name(name: str, arguments: list[str], language: str) -> str | None:
     positional, named = split(arguments)
     if _FRACTION.fullmatch(name):
         return name
+    if _AGE.match(name) and date_in(positional, language):
+        return HOLE
     if name.endswith("?") and language not in _REMARKS and (text := wrapped(positional, named)):
         return text
     if language == "fr" and _CENTURY.fullmatch(name):

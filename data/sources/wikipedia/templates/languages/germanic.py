@@ -87,7 +87,7 @@ auktor → {1}[, {2}]
 SWEDISH_DROPPED = """
 källa behövs | referens behövs | kb | fact | cn | citation needed | begär citat | fakta | faktamall
 | vem | vad | förtydliga | när | tveksamt | ifrågasatt uppgift | ej i angiven källa | webbref | bokref
-| tidskriftsref | tidningsref | citation | flagga | flaggbild | huvudartikel
+| tidskriftsref | tidningsref | citation | flaggbild | huvudartikel
 | se även | olika betydelser | källor | referenser | auktoritetsdata | commonscat | ingen källa | stub
 | robotskapad | navbox * | infobox * | faktamall * | noter | fotnot | ref-* | sidcit | ändra | clear
 """
