@@ -41,7 +41,8 @@ nl | нл → {1-2: }
 vgy → {1}
 рим | римские цифры | римское число → @roman
 хангыль → @nihongo
-нихонго | nihongo → @japanese
+нихонго | nihongo | нихонго-но-намаэ → @japanese
+описание персонажа → @character
 bt-ruslat | bt-latrus → {1}[ ({2})]
 btname → {1-2: }
 китайский → кит.[ трад. {1,трад}][, упр. {2,упр}][, пиньинь {3,пиньинь}][, палл. {4,палл}]
@@ -139,8 +140,18 @@ def _counted(language: str) -> Rule:
     return rule
 
 
+def _character(positional: list[str], named: dict[str, str]) -> str:
+    """{{Описание персонажа|имя=Аква|описание=Она поёт.}}: the name and the text, on lines of their own."""
+    return "\n".join(["", named.get("имя", ""), named.get("описание", ""), ""])
+
+
 def _functions(language: str) -> dict[str, Rule]:
-    return {"plural": _plural(language), "counted": _counted(language), "japanese": japanese("яп.")}
+    return {
+        "character": _character,
+        "plural": _plural(language),
+        "counted": _counted(language),
+        "japanese": japanese("яп."),
+    }
 
 
 RULES = {
