@@ -19,7 +19,7 @@ from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 from tests.support.json_tokenizer import byte_pairs
 from tests.support.runs import metrics, succeed
-from train.weights.open import load_model, open_weights
+from train.weights.open import load_model, open_weights, tokenizer_of
 
 WORDS = [
     f"{a}{b}{c}" for a in ("ka", "lo", "mi", "tur") for b in ("ra", "sel", "bo") for c in ("", "n", "dim")
@@ -106,6 +106,19 @@ def test_the_export_is_transformers_and_comes_back_to_start_a_run(made, capsys, 
     arguments = [f"corpora={made / 'corpora'}", f"run={made / 'next'}", "steps=2", "model.n_kv_heads=1"]
     done = succeed(*MINE, *arguments, f"init={made / 'back-hf'}")
     assert "from the weights of" in done.stdout
+
+
+def test_a_damaged_copy_in_a_checkpoint_does_not_matter_if_the_runs_is_intact(made):
+    checkpoint = open_weights(made / "run").path
+    copy = checkpoint / "tokenizer.json"
+    content = copy.read_bytes()
+    try:
+        for damaged in (b"", content[:1000], content.replace(b'"kara"', b'"karx"')):
+            copy.write_bytes(damaged)
+            tokenizer = tokenizer_of(open_weights(checkpoint))
+            assert tokenizer.path == made / "run" / "tokenizer.json"
+    finally:
+        copy.write_bytes(content)
 
 
 def test_a_tokenizer_that_loses_text_is_refused_before_anything_is_made(made, capsys):
