@@ -264,8 +264,8 @@ def tokenizer_of(weights: Weights, given: str | None = None, *, is_import: bool 
         if not is_import:
             raise RunError(
                 f"{path}: a vocabulary of {tokenizer.vocab_size}, but {weights.path} has "
-                f"{weights.config.vocab_size}; relama import weights={quote(str(weights.path))} output=FOLDER "
-                "removes the rows without a piece"
+                f"{weights.config.vocab_size}; relama import weights={quote(str(weights.path))} "
+                "output=FOLDER removes the rows without a piece"
             )
     elif surplus:
         raise RunError(
