@@ -25,6 +25,7 @@ from launch.config import LaunchConfig
 from launch.job import Job, job_folder, kept, launched, word_for
 from launch.split import KEYS, key_of, split, without_effect
 from launch.torchrun import MEASURE, SPREAD
+from model.parallelize.mesh import Layout
 from train.checkpoint.folder import complete_steps
 from train.config import RunError, TrainConfig
 from train.ranks.layout import layout_of
@@ -193,7 +194,7 @@ def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
     for nodes in range(config.min_nodes, config.max_nodes + 1):
         processes = nodes * config.processes_per_node
         try:
-            layout = layout_of(train, train.model, processes)
+            layout = _layout(train, processes, config.processes_per_node)
         except RunError as error:  # a machine that leaves or joins would end the run
             within = f"nodes={config.nodes}, on {plural(nodes, 'node')}: " if config.is_elastic else ""
             raise RunError(f"{within}{error}") from None
@@ -203,6 +204,15 @@ def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
                 f"{plural(nodes, 'node')} will work"
             )
     return train
+
+
+def _layout(train: TrainConfig, processes: int, per_node: int) -> Layout:
+    """The layout of so many processes. Raises RunError if it is impossible."""
+    if not train.parallel.auto:
+        return layout_of(train, train.model, processes)
+    from train.plan.auto import with_any_memory  # imports torch, which other launches do not need
+
+    return with_any_memory(train, processes, per_node)
 
 
 def refuse_too_many(processes: int) -> None:
