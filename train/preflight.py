@@ -161,7 +161,7 @@ def open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore
                 where = f" of phase {phase.name}" if config.phases else ""
                 kept = heldout[source].n_tokens if source in heldout else 0
                 again = (
-                    f"hold out less than {kept:,} (relama prepare … stage=tokens heldout=0.01 replace=true), "
+                    f"hold out fewer than {kept:,} (relama prepare … stage=tokens heldout=0.01 replace=true), "
                     if kept > store.n_tokens
                     else ""
                 )

@@ -90,7 +90,7 @@ def test_a_source_that_is_all_held_out_is_divided_again(corpora, tmp_path):
     assert prepare([*there, f"input={tmp_path / 'one.txt'}", "heldout=0.9"]) == 0
     words = ("data=mix", "data.weights.one=1", "data.sources=one", f"corpora={tmp_path}", "steps=2")
     said = refusal(*words, f"run={tmp_path / 'run'}")
-    (mend,) = re.findall(r"hold out less than [\d,]+ \(relama prepare … (.*?)\)", said)
+    (mend,) = re.findall(r"hold out fewer than [\d,]+ \(relama prepare … (.*?)\)", said)
     assert prepare([*there, *mend.split()]) == 0
     succeed(*words, f"run={tmp_path / 'run'}")
 
