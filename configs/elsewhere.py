@@ -81,7 +81,7 @@ _NAMES = {
     "tasks": "num_fewshot task benchmark",
     "gpus": "n_gpus num_gpus",
     "processes": "nproc nproc_per_node num_processes",
-    "world_size": "gpus n_gpus num_gpus nproc num_processes",
+    "world_size": "gpus n_gpus num_gpus nproc num_processes processes nodes num_nodes nnodes",
     "gpus_per_node": "nproc_per_node",
     "nodes": "num_nodes nnodes",
     "precision": "dtype bf16 fp16 mixed_precision torch_dtype amp param_dtype use_amp",
@@ -100,7 +100,7 @@ _NAMES = {
     "run": (
         "model_tag out_dir output_dir run_name name resume resume_from_checkpoint checkpoint.folder "
         "checkpoint.dir checkpoint.path wandb_run_name experiment_name logging_dir save_dir save init_from "
-        "save_folder default_root_dir exp_name job_name"
+        "save_folder default_root_dir exp_name job_name output"
     ),
     "output": "out_dir output_dir output_path out save_dir save save_folder",
     "source": "name",

@@ -146,7 +146,8 @@ def _checked(
     else:
         raise ConfigError(schemas.unknown_key(key, schema, (*groups, *also)))
     if _parsed(written, key, value, parser, known.get(key)).is_sweep_override():
-        raise ConfigError(f"{key}={value}: expected one value")
+        several = "; relama train --multirun trains a run for each of several" if "optim.lr" in known else ""
+        raise ConfigError(f"{key}={value}: expected one value{several}")
     return written
 
 

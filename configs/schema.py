@@ -169,11 +169,14 @@ def meant(key: str, known: list[str]) -> list[str]:
     within = [full for full in known if full.rpartition(".")[2] == name and name not in COMMON]
     if found := [*dict.fromkeys([*elsewhere, *within])]:
         return [full for full in found if parent and full.startswith(f"{parent}.")] or found
-    if any(name in names or key in names for names, _, _ in ABSENT):
+    if absent(key, known):
         return []
     beside = {full.rpartition(".")[2]: full for full in known if full.rpartition(".")[0] == parent}
     if parent and beside:  # only its own part of the name is misspelled, or cut short
         if len(name) > 2 and (begun := [full for inner, full in beside.items() if inner.startswith(name)]):
             return begun
         return [beside[near] for near in difflib.get_close_matches(name, beside, n=1, cutoff=0.7)]
-    return difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+    if near := difflib.get_close_matches(key, known, n=1, cutoff=0.75):
+        return near
+    holding = [full for full in known if name in full.rpartition(".")[2].split("_")]  # tokens: max_tokens
+    return holding if len(holding) <= 2 and name not in COMMON else []

@@ -133,8 +133,11 @@ class _Workers:
             sent = Path(folder, "work.pickle")  # a stage's plan may be too large to send with each item
             sent.write_bytes(pickle.dumps(work))
             try:
-                with held():  # or each worker would print its own traceback
-                    futures = [self._pool.submit(_do, sent, item) for item in items]
+                try:
+                    with held():  # or each worker would print its own traceback
+                        futures = [self._pool.submit(_do, sent, item) for item in items]
+                except (BrokenPipeError, ConnectionResetError, EOFError) as error:  # of what starts them
+                    raise BrokenProcessPool from error
                 for future in as_completed(futures):
                     future.result()
             except KeyboardInterrupt:

@@ -45,6 +45,10 @@ def find_run(word: str, key: str = "run") -> Path:
     or unknown.
     """
     path = run_path(word)
+    if "://" in word:
+        raise DataError(
+            f"{key}={word}: a URL, expected a run on this machine; copy it to a folder and give that"
+        )
     name, _, step = word.rpartition("@")
     if name and step.isdecimal() and not exists(path) and is_dir(run_path(name)):
         raise DataError(f"{key}={word}: a step of a run, expected the run: {key}={run_word(run_path(name))}")

@@ -193,16 +193,24 @@ def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
     for nodes in range(config.min_nodes, config.max_nodes + 1):
         processes = nodes * config.processes_per_node
         try:
-            layout = layout_of(train, train.model, processes)
+            used = _used(train, processes, config.processes_per_node)
         except RunError as error:  # a machine that leaves or joins would end the run
             within = f"nodes={config.nodes}, on {plural(nodes, 'node')}: " if config.is_elastic else ""
             raise RunError(f"{within}{error}") from None
-        if layout.world_size < processes and nodes in ends:
+        if used < processes and nodes in ends:
             tell(
-                f"{layout.world_size} of {plural(processes, 'process', 'processes')} on "
-                f"{plural(nodes, 'node')} will work"
+                f"{used} of {plural(processes, 'process', 'processes')} on {plural(nodes, 'node')} will work"
             )
     return train
+
+
+def _used(train: TrainConfig, processes: int, per_node: int) -> int:
+    """How many of the processes the layout uses. Raises RunError if it is impossible."""
+    if not train.parallel.auto:
+        return layout_of(train, train.model, processes).world_size
+    from train.plan.auto import with_any_memory  # imports torch, which other launches do not need
+
+    return with_any_memory(train, processes, per_node).world_size
 
 
 def refuse_too_many(processes: int) -> None:

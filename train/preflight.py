@@ -159,9 +159,14 @@ def open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore
         for source, store in ((source, train[source]) for source in phase.weights):
             if store.n_sequences(phase.seq_len) < 1:
                 where = f" of phase {phase.name}" if config.phases else ""
+                kept = heldout[source].n_tokens if source in heldout else 0
+                less = (
+                    f"hold out fewer than {kept:,} (relama prepare … stage=tokens heldout=0.01 replace=true)"
+                )
+                again = f"{less}, " if kept > store.n_tokens else ""
                 raise RunError(
                     f"{store.place}: {store.n_tokens} tokens are too few for one sequence of "
-                    f"seq_len={phase.seq_len}{where}; prepare more for {source}, or exclude it "
+                    f"seq_len={phase.seq_len}{where}; {again}prepare more for {source}, or exclude it "
                     "(data.sources=A,B)"
                 )
     _verify(config, [*train.values(), *heldout.values()])

@@ -281,5 +281,5 @@ def _refuse_other_tokenizer(run: Resolved, weights: Weights) -> None:
     if not same_tokenizer(weights, run.tokenizer_fingerprint, run.config.model.vocab_size):
         raise RunError(
             f"init={weights.path}: trained with another tokenizer than {run.config.corpora}; prepare the "
-            "tokens with that run's tokenizer (relama prepare … stage=tokens tokenizer=…)"
+            f"tokens with theirs (relama prepare … stage=tokens tokenizer={weights.tokenizer or 'PATH'})"
         )

@@ -24,7 +24,7 @@ from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
 from data.tokens import sorted_lists, sums
-from data.tokens.heldout import Apart, choose
+from data.tokens.heldout import TOO_LITTLE, Apart, choose, place_of, selects_none_or_all
 from data.tokens.stages import SPLITS, Plan, encode_file, merge_bundle, text_bytes, write_shard
 from data.tokens.store import VERSION, manifest_checksum, tokenizer_files
 from data.tokens.tokenizer import Tokenizer
@@ -123,15 +123,15 @@ def _encode(plan: Plan, sizes: list[int], on: EngineConfig, logs: Path, progress
 
 
 def _with_something_held_out(plan: Plan, progress: Progress) -> Plan:
-    """The plan, with one document or its end held out if the share selects none; prints which."""
+    """The plan, with one document or its end held out if the share selects none, or all; prints which."""
     marks = [json.loads(plan.encoded_mark(file).read_text()) for file in range(len(plan.files))]
     chosen = next((Apart(**mark["apart"]) for mark in marks if mark["apart"]), None)  # by an earlier attempt
+    total, n_documents, n_heldout = (sum(m[key] for m in marks) for key in ("bytes", "documents", "heldout"))
     if chosen is None:
-        if plan.heldout <= 0 or any(mark["heldout"] for mark in marks):
+        if not selects_none_or_all(n_heldout, n_documents, plan.heldout):
             return plan
-        total, n_documents = (sum(mark[key] for mark in marks) for key in ("bytes", "documents"))
         lowest = [(*mark["lowest"], file) for file, mark in enumerate(marks) if mark["lowest"]]
-        if lowest:
+        if lowest and (total >= TOO_LITTLE or n_heldout):
             _, row, size, file = min(lowest)
             chosen = choose(file, row, size, total, n_documents, plan.heldout)
         if chosen is None:
@@ -140,11 +140,13 @@ def _with_something_held_out(plan: Plan, progress: Progress) -> Plan:
     plan = replace(plan, apart=chosen)
     document = read_row(plan.files[chosen.file], chosen.row)
     part = "" if chosen.end_bytes is None else f"about the last {chosen.end_bytes:,} bytes of "
+    selects = "everything" if place_of(document.url, document.text) < plan.heldout * 2**64 else "nothing"
     progress.say(
-        f"held out: {part}{document.id} ({document.file}), because heldout={plan.heldout:g} selects nothing"
+        f"held out: {part}{document.id} ({document.file}), because heldout={plan.heldout:g} selects {selects}"
     )
-    if not marks[chosen.file]["apart"]:
-        encode_file(plan, chosen.file)
+    for file, mark in enumerate(marks):  # again, those that the choice changes
+        if not mark["apart"] and (mark["heldout"] or file == chosen.file):
+            encode_file(plan, file)
     return plan
 
 
@@ -223,5 +225,5 @@ def _manifest(plan: Plan, source: str, text_folder: Path, output: Path, shards: 
         "splits": splits,
     }
     if plan.apart:
-        manifest["apart"] = asdict(plan.apart)  # held out because the share selects no document
+        manifest["apart"] = asdict(plan.apart)  # held out because the share selects no document, or all
     return {**manifest, "xxh3": manifest_checksum(manifest)}

@@ -1,7 +1,8 @@
 """Chooses the documents to hold out by their URL, or by their text if they have none, alike in all sources.
 
 In a small corpus the share may select no document. Then the first document that a larger share would select
-is held out (`Apart`), or only its end if it is much larger than the share.
+is held out (`Apart`), or only its end if it is much larger than the share. The same is done if a share below
+half selects every document, which would leave nothing to train on.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import xxhash
 
 LEAST = 8192  # fewest bytes to hold out (about 2,048 tokens), unless that exceeds MOST
 MOST = 0.1  # largest share of all text
-TOO_LITTLE = 4096  # hold out nothing if all text is less than this many bytes
+TOO_LITTLE = 4096  # if all text is less than this many bytes, and the share selects none, hold out nothing
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,16 @@ def place_of(url: str, text: str) -> int:
     return xxhash.xxh3_64_intdigest(b"heldout\0" + name.encode())
 
 
-def choose(file: int, row: int, size: int, total: int, n_documents: int, share: float) -> Apart | None:
-    """What to hold out if the share selects nothing: the document with the lowest place, its end, or nothing.
+def selects_none_or_all(n_heldout: int, n_documents: int, share: float) -> bool:
+    """Whether a share selects nothing, or, though it is below half, every document."""
+    return share > 0 and (not n_heldout or (n_heldout == n_documents and share < 0.5))
 
-    `size` and `total` are the bytes of its text and of all text. None if there is too little text.
+
+def choose(file: int, row: int, size: int, total: int, n_documents: int, share: float) -> Apart:
+    """What to hold out if the share selects none or all: the document with the lowest place, or its end.
+
+    `size` and `total` are the bytes of its text and of all text.
     """
-    if share <= 0 or total < TOO_LITTLE:
-        return None
     wanted = int(min(max(share * total, LEAST), MOST * total))
     if n_documents > 1 and size <= 2 * wanted:
         return Apart(file, row, None)

@@ -23,6 +23,7 @@ KNOWN = {
     "bos_token": ("<|begin_of_text|>", "<s>", "<bos>", "<|endoftext|>"),
     "eos_token": ("<|end_of_text|>", "</s>", "<eos>", "<|endoftext|>"),
 }
+KEPT = ("pad_token", "unk_token")  # not used here, but an export names them as the file's config does
 BYTE = re.compile("<0x[0-9A-F]{2}>")
 # These may differ between two files that give the same ids.
 NOT_IDS = ("post_processor", "truncation", "padding")
@@ -49,6 +50,7 @@ class JsonModel:
         self.vocab_size = max(self._vocabulary.values(), default=-1) + 1
         self.bos, self.eos = (self._named(path, key) for key in KNOWN)
         self.bos_id, self.eos_id = self._vocabulary[self.bos], self._vocabulary[self.eos]
+        self.kept = {key: name for key in KEPT if (name := self._given(path, key)) in self._specials()}
         what = {key: value for key, value in self._parsed.items() if key not in NOT_IDS}
         identity = json.dumps([what, self.bos, self.eos], sort_keys=True)
         self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
@@ -120,22 +122,31 @@ class JsonModel:
 
     def _named(self, path: Path, key: str) -> str:
         """The token that `key` names: in the config next to the file, or else a known name."""
-        config = path.with_name(CONFIG)
-        special = {token.content for token in self._added.values() if token.special}
+        special = self._specials()
         known = [name for name in KNOWN[key] if name in special]
-        given = None
-        if is_file(config):
-            try:
-                given = json.loads(config.read_text(encoding="utf-8")).get(key)
-            except (OSError, ValueError, AttributeError) as error:
-                raise DataError(f"{config}: not readable ({error}); {path.name} needs its {key}") from None
-        name = given.get("content") if isinstance(given, dict) else given or (known[0] if known else None)
+        name = self._given(path, key) or (known[0] if known else None)
         if name not in special:
             raise DataError(
                 f"{path}: {key}={name}: not a special token of this file; name one in {CONFIG} next to it, "
                 "because BOS and EOS mark the documents"
             )
         return name
+
+    def _specials(self) -> set[str]:
+        return {token.content for token in self._added.values() if token.special}
+
+    @staticmethod
+    def _given(path: Path, key: str) -> str | None:
+        """The token that the config next to the file names, if there is one."""
+        config = path.with_name(CONFIG)
+        if not is_file(config):
+            return None
+        try:
+            given = json.loads(config.read_text(encoding="utf-8")).get(key)
+        except (OSError, ValueError, AttributeError) as error:
+            raise DataError(f"{config}: not readable ({error}); {path.name} needs its {key}") from None
+        name = given.get("content") if isinstance(given, dict) else given
+        return name if isinstance(name, str) else None
 
 
 def _types(part: object) -> Iterator[str]:

@@ -45,7 +45,7 @@ class Plan:
     seed: int
     heldout: float
     shards: dict[str, int]
-    apart: Apart | None = None  # the one document to hold out if the share selects none
+    apart: Apart | None = None  # the one document to hold out if the share selects none, or all
 
     @property
     def store(self) -> Path:
@@ -143,9 +143,9 @@ def _encode(plan: Plan, file: int) -> None:
         sizes += [len(text.encode()) for text in texts]
         del names, urls, texts  # free them before the next row group is read
     keys, sizes, rows_of = np.array(keys, KEY), np.array(sizes, np.uint32), np.array(rows_of, np.int64)
-    # Compare as Python integers, because a share of 2^64 may not fit into 64 bits.
-    apart = np.array([places[row] < plan.heldout * 2**64 for row in rows_of.tolist()], bool)
-    apart |= np.array(ends, bool)
+    apart = np.array(ends, bool)
+    if plan.apart is None:  # compare as Python integers, because a share of 2^64 may not fit into 64 bits
+        apart = np.array([places[row] < plan.heldout * 2**64 for row in rows_of.tolist()], bool)
     made: dict[str, int] = {}
     for split in SPLITS:
         rows = np.flatnonzero(apart == (split == "heldout"))

@@ -29,8 +29,9 @@ def hugging_face_files(tokenizer: Tokenizer, max_length: int) -> dict[str, str |
     Raises DataError if tokenizer.json would give other ids (for a unigram model or another normalization).
     """
     if isinstance(tokenizer.model, JsonModel):
-        special = {"bos_token": tokenizer.model.bos, "eos_token": tokenizer.model.eos}
-        return {"tokenizer.json": tokenizer.model.with_bos(), **_settings(special, max_length)}
+        model = tokenizer.model
+        special = {"bos_token": model.bos, "eos_token": model.eos, **model.kept}
+        return {"tokenizer.json": model.with_bos(), **_settings(special, max_length)}
     content = tokenizer.path.read_bytes()
     model = sentencepiece.SentencePieceProcessor(model_proto=content)
     fast = _build(tokenizer.path, model)

@@ -1,5 +1,6 @@
 """The engine gives the same bytes wherever the tasks run, and however often they are killed."""
 
+import errno
 import hashlib
 import http.server
 import json
@@ -311,6 +312,15 @@ def test_a_bucket_can_be_the_input_and_the_output(dump, expected, tmp_path, toke
 
 
 def test_a_worker_that_is_killed_ends_the_run_in_one_line(tmp_path):
+    with pytest.raises(DataError, match=r"a worker process was killed.*engine\.workers"):
+        engine.run(EngineConfig(workers=2), "x", _dies, [0, 1], tmp_path, lambda: None)
+
+
+def test_workers_that_die_as_they_start_end_the_run_in_the_same_line(tmp_path, monkeypatch):
+    def submit(*_: object) -> None:  # as where a worker ends before it has read what it should do
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(engine.ProcessPoolExecutor, "submit", submit)
     with pytest.raises(DataError, match=r"a worker process was killed.*engine\.workers"):
         engine.run(EngineConfig(workers=2), "x", _dies, [0, 1], tmp_path, lambda: None)
 

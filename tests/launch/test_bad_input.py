@@ -168,3 +168,17 @@ def test_a_key_that_the_cluster_does_not_read_is_a_warning_beside_what_is_printe
     warned = [line for line in printed.err.splitlines() if "has no effect" in line]
     assert len(warned) == (said is not None) and all(said in line for line in warned)
     assert printed.out and "has no effect" not in printed.out
+
+
+@pytest.mark.parametrize(
+    "place",
+    [["processes=8"], ["cluster=slurm", "nodes=1:2", "gpus=8"], ["cluster=kubernetes", "nodes=2", "image=a"]],
+)
+def test_a_layout_that_the_run_will_choose_is_launched_and_the_keys_that_it_keeps_are_checked(
+    place, nowhere, capsys
+):
+    words = [*place, "dry_run=true", "model=tiny", "data=sample", "parallel=auto"]
+    assert main(words) == 0
+    assert "parallel=auto" in capsys.readouterr().out
+    assert main([*words, "parallel.tp=3"]) == 1
+    assert "tp 3" in capsys.readouterr().err

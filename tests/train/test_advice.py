@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from data.main import main as prepare
+from data.tokens.heldout import is_heldout
 from tests.support.fork_server import python
 from tests.support.runs import SMALL, learned, metrics, run, succeed
 from train.config import RunError
@@ -78,6 +80,19 @@ def test_a_vocabulary_of_another_size_can_be_left_to_the_tokens(corpora, tmp_pat
     arguments = (f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=1")
     assert "set model.vocab_size=-1" in refusal(*arguments, "model.vocab_size=512")
     succeed(*arguments, "model.vocab_size=-1")
+
+
+def test_a_source_that_is_all_held_out_is_divided_again(corpora, tmp_path):
+    text = next(t for t in (f"{i}\n" + "a few words\n" * 3000 for i in range(99)) if is_heldout("", t, 0.9))
+    (tmp_path / "one.txt").write_text(text)
+    tokenizer = corpora / "python_docs" / "tokens" / "tokenizer.model"
+    there = ["recipe=text", "source=one", f"corpora={tmp_path}", f"tokenizer={tokenizer}"]
+    assert prepare([*there, f"input={tmp_path / 'one.txt'}", "heldout=0.9"]) == 0
+    words = ("data=mix", "data.weights.one=1", "data.sources=one", f"corpora={tmp_path}", "steps=2")
+    said = refusal(*words, f"run={tmp_path / 'run'}")
+    (mend,) = re.findall(r"hold out fewer than [\d,]+ \(relama prepare … (.*?)\)", said)
+    assert prepare([*there, *mend.split()]) == 0
+    succeed(*words, f"run={tmp_path / 'run'}")
 
 
 def test_a_line_of_metrics_that_is_damaged_can_be_deleted(trained, tmp_path):

@@ -1,6 +1,8 @@
 """A tokenizer.json of more than 65,536 pieces from the text to the export: nothing needs SentencePiece."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +21,8 @@ from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 from tests.support.json_tokenizer import byte_pairs
 from tests.support.runs import metrics, succeed
-from train.weights.open import load_model, open_weights
+from train.config import RunError
+from train.weights.open import load_model, open_weights, tokenizer_of
 
 WORDS = [
     f"{a}{b}{c}" for a in ("ka", "lo", "mi", "tur") for b in ("ra", "sel", "bo") for c in ("", "n", "dim")
@@ -106,6 +109,35 @@ def test_the_export_is_transformers_and_comes_back_to_start_a_run(made, capsys, 
     arguments = [f"corpora={made / 'corpora'}", f"run={made / 'next'}", "steps=2", "model.n_kv_heads=1"]
     done = succeed(*MINE, *arguments, f"init={made / 'back-hf'}")
     assert "from the weights of" in done.stdout
+
+
+def test_a_damaged_copy_in_a_checkpoint_does_not_matter_if_the_runs_is_intact(made):
+    checkpoint = open_weights(made / "run").path
+    copy = checkpoint / "tokenizer.json"
+    content = copy.read_bytes()
+    try:
+        for damaged in (b"", content[:1000], content.replace(b'"kara"', b'"karx"')):
+            copy.write_bytes(damaged)
+            tokenizer = tokenizer_of(open_weights(checkpoint))
+            assert tokenizer.path == made / "run" / "tokenizer.json"
+    finally:
+        copy.write_bytes(content)
+
+
+def test_an_added_token_without_a_row_in_the_weights_can_be_removed(made, tmp_path):
+    """As transformers leaves a pad token that was added without resizing the embeddings."""
+    path = tmp_path / "tokenizer.json"
+    content = json.loads((made / "given" / "tokenizer.json").read_text())
+    shutil.copyfile(made / "given" / "tokenizer_config.json", tmp_path / "tokenizer_config.json")
+    path.write_text(json.dumps(content))
+    ours = open_weights(made / "run")
+    smaller = replace(ours.config, vocab_size=ours.config.vocab_size - 1)
+    weights = replace(ours, path=tmp_path, config=smaller, tokenizer_fingerprint=None, step=None)
+    with pytest.raises(RunError, match=r"or remove the added tokens without .* \(1\) from tokenizer\.json"):
+        tokenizer_of(weights, str(path))
+    content["added_tokens"].pop()
+    path.write_text(json.dumps(content))
+    assert tokenizer_of(weights, str(path)).vocab_size == smaller.vocab_size
 
 
 def test_a_tokenizer_that_loses_text_is_refused_before_anything_is_made(made, capsys):

@@ -72,8 +72,8 @@ def collective_rates(device: torch.device) -> dict[str, dict[int, float]]:
         whole = torch.ones(size // 4 * world, device=device)
         for name, work in (
             ("all_reduce", partial(dist.all_reduce, part)),
-            ("all_gather", partial(dist.all_gather_into_tensor, whole, part)),
-            ("reduce_scatter", partial(dist.reduce_scatter_tensor, part, whole)),
+            ("all_gather", partial(dist.all_gather_single, whole, part)),
+            ("reduce_scatter", partial(dist.reduce_scatter_single, part, whole)),
         ):
             moved = size if name == "all_reduce" else size * world
             rates.setdefault(name, {})[size] = moved / _seconds(work, device)

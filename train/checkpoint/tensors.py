@@ -260,28 +260,30 @@ def refuse_other_shape(folder: Path | str, state: dict, model: LlamaConfig, *, g
     """
     saved = LlamaConfig(**state["model"])
     there, here = _compared(saved), _compared(model)
-    differences = [
-        f"model.{key}: {there[key]} there, {value} here" for key, value in here.items() if there[key] != value
-    ]
-    if differences:
-        listed, typed = "; ".join(differences), " or ".join(filter(None, (give, _values(saved, model))))
-        raise RunError(f"{folder}: a checkpoint of another model ({listed}); give {typed}")
+    others = [key for key, value in here.items() if there[key] != value]
+    if others:
+        listed = "; ".join(f"model.{key}: {there[key]} there, {here[key]} here" for key in others)
+        shape = " or ".join(filter(None, (give, _values(saved, model)))) if others != ["vocab_size"] else ""
+        tokens = _tokens(saved, model) if "vocab_size" in others else ""
+        needed = ", and ".join(filter(None, (shape, tokens)))
+        raise RunError(f"{folder}: a checkpoint of another model ({listed}); give {needed}")
 
 
 def _values(saved: LlamaConfig, model: LlamaConfig) -> str:
-    """What to type to get the shape of `saved` instead of that of `model`."""
+    """What to type to get the shape of `saved` instead of that of `model`, but for the vocabulary."""
     unused = ["vocab_size", "max_seq_len", *_unused(saved)]
     values, ours = asdict(saved), asdict(model)
-    found = [
+    return " ".join(
         f"model.{key}={'null' if value is None else value}"
         for key, value in values.items()
         if key not in unused and value != ours[key]
-    ]
-    if saved.vocab_size > model.vocab_size:
-        found += ["its own tokenizer (relama import removes rows without a piece)"]
-    elif saved.vocab_size < model.vocab_size:
-        found += ["its own tokenizer"]
-    return " ".join(found)
+    )
+
+
+def _tokens(saved: LlamaConfig, model: LlamaConfig) -> str:
+    """What to do about the vocabulary, which the tokens decide."""
+    rows = ", after relama import if it has rows without a piece" * (saved.vocab_size > model.vocab_size)
+    return f"tokens made with its tokenizer (relama prepare … stage=tokens tokenizer=PATH{rows})"
 
 
 def _compared(model: LlamaConfig) -> dict:

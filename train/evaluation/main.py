@@ -37,6 +37,7 @@ from train.ranks import identity
 from train.ranks.setup import Ranks
 from train.ranks.together import first_rank_does, gather_objects
 from train.recipe.facts import SIZES, size_of
+from train.weights.fetch import url_of
 from train.weights.open import open_weights, tokenizer_of
 
 if TYPE_CHECKING:
@@ -108,6 +109,9 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks, missing: str) -> None:
     tokenizer = tokenizer_of(weights, config.tokenizer)
     folder = Path(config.output) if config.output else default_folder(weights)
     first_rank_does(partial(folders.refuse_unwritable, folder / "scores.md", folder))
+    if url_of(Path(config.weights)) and not config.output and ranks.is_first:
+        said = f"relama: the results are in the cache, {folder}; output=FOLDER keeps them elsewhere"
+        print(said, file=sys.stderr)
     if missing and ranks.is_first:
         print(f"relama: {missing}", file=sys.stderr)
     dtype = inference_dtype(config.dtype, ranks, weights.config, MEASURED)

@@ -165,7 +165,7 @@ def converse(chat: Chat, lines: Iterator[str]) -> None:
                     chat.config.change(command, value)
                 print(f"{command} = {getattr(chat.config, command)!r}")
             else:
-                print(HELP)
+                print("" if command == "help" else f"/{command}: no such command\n", HELP, sep="")
         except ValueError as error:
             print(error)
 

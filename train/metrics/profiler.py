@@ -79,3 +79,7 @@ class Profiler:
         if self._device.type == "cuda":
             torch.cuda.memory._dump_snapshot(str(self._folder / f"{name}.memory.pickle"))
             torch.cuda.memory._record_memory_history(enabled=None)
+        if self._rank == 0:
+            terminal.say(
+                f"relama: wrote the profile: {self._folder}/{name}.time.txt, {name}.trace.json.gz, …"
+            )

@@ -1,12 +1,13 @@
 """Turn `parallel=auto` into a layout, the same on all ranks, before any process group starts."""
 
+import math
 import os
 import sys
 from dataclasses import asdict, replace
 
 import torch
 
-from model.parallelize.auto import choose_auto, fixed
+from model.parallelize.auto import Choice, choose_auto, fixed
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError
 from train.config import RunError, TrainConfig
 from train.ranks import identity
@@ -22,22 +23,9 @@ def settle(config: TrainConfig) -> TrainConfig:
         return config
     world_size, ranks_per_node = identity.world_size(), identity.local_world_size()
     on_gpu = device_type(config.device) == "cuda"
-    wanted = Layout(**{name: getattr(parallel, name) for name in DIMENSIONS})
-    try:
-        choice = choose_auto(
-            wanted,
-            parallel.activation_checkpointing,
-            world_size,
-            limits_of(config, with_vocabulary(config.model)),
-            memory=_memory_per_rank(on_gpu, ranks_per_node),
-            ranks_per_node=ranks_per_node,
-            micro_batch=config.micro_batch,
-            reshard=parallel.reshard,
-            tensor=parallel.tensor,
-            width=4 if config.precision == "fp32" or (config.precision == "auto" and not on_gpu) else 2,
-        )
-    except LayoutError as error:
-        raise RunError(str(error)) from None
+    width = 4 if config.precision == "fp32" or (config.precision == "auto" and not on_gpu) else 2
+    memory = _memory_per_rank(on_gpu, ranks_per_node)
+    wanted, choice = _choose(config, world_size, ranks_per_node, memory=memory, width=width)
     if identity.is_first():
         print(
             f"relama: parallel=auto: {choice.layout} parallel.activation_checkpointing={choice.mode} "
@@ -50,6 +38,37 @@ def settle(config: TrainConfig) -> TrainConfig:
     return replace(
         config, parallel=replace(parallel, **sizes, activation_checkpointing=choice.mode, auto=False)
     )
+
+
+def with_any_memory(config: TrainConfig, world_size: int, ranks_per_node: int) -> Layout:
+    """What `parallel=auto` chooses where memory does not matter, as for machines that are not known yet.
+
+    Raises RunError if the keys that are set fit no layout.
+    """
+    return _choose(config, world_size, ranks_per_node, memory=math.inf, width=2)[1].layout
+
+
+def _choose(
+    config: TrainConfig, world_size: int, ranks_per_node: int, *, memory: float, width: int
+) -> tuple[Layout, Choice]:
+    """The sizes that are wanted, and the choice. Raises RunError."""
+    parallel = config.parallel
+    wanted = Layout(**{name: getattr(parallel, name) for name in DIMENSIONS})
+    try:
+        return wanted, choose_auto(
+            wanted,
+            parallel.activation_checkpointing,
+            world_size,
+            limits_of(config, with_vocabulary(config.model)),
+            memory=memory,
+            ranks_per_node=ranks_per_node,
+            micro_batch=config.micro_batch,
+            reshard=parallel.reshard,
+            tensor=parallel.tensor,
+            width=width,
+        )
+    except LayoutError as error:
+        raise RunError(str(error)) from None
 
 
 def _memory_per_rank(on_gpu: bool, ranks_per_node: int) -> float:

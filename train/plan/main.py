@@ -29,7 +29,7 @@ def budget(config: PlanConfig) -> list[str]:
     speed, basis = _speed(config, flops)
     hours = tokens / speed / 3600
     width = 2 if config.model.vocab_size <= 2**16 else 4  # bytes of a token in a store
-    used, idle = _used(config)
+    used, idle, chosen = _used(config)
     mwh = hours * WATTS * PUE / 1e6
     lines = [
         f"{size:,} parameters, {tokens:,} tokens in {config.steps:,} steps of {config.global_batch:,}",
@@ -43,14 +43,24 @@ def budget(config: PlanConfig) -> list[str]:
         )
     return [
         *lines,
+        *chosen,
         f"storage: {decimal(tokens * width)} to keep each token once, as uint{8 * width}; "
         f"{decimal(size * 12)} per checkpoint (fp32 weights and AdamW's two moments); "
         f"{decimal(size * 2)} for the weights in 16 bits",
     ]
 
 
-def _used(config: PlanConfig) -> tuple[int, str]:
-    """How many GPUs can share the batch by sequences, and what that leaves idle. Raises RunError."""
+def _used(config: PlanConfig) -> tuple[int, str, list[str]]:
+    """How many GPUs can share the batch by sequences, what that leaves idle, and the layout if it is auto's.
+
+    Raises RunError for an impossible layout.
+    """
+    if config.parallel.auto:
+        from train.plan.layout import settle_layout  # imports torch
+
+        layout, _, reason = settle_layout(config)
+        parts = f"{config.micro_batches:,} micro-batches"
+        return layout.world_size, config.idle(layout.world_size, parts), [f"parallel=auto: {layout}{reason}"]
     wanted = Layout(**{name: getattr(config.parallel, name) for name in DIMENSIONS})
     sequences = config.global_batch // config.sequence_length
     limits = Limits(
@@ -65,7 +75,7 @@ def _used(config: PlanConfig) -> tuple[int, str]:
         used = choose(wanted, config.world_size, limits).world_size
     except LayoutError as error:
         raise RunError(str(error)) from None
-    return used, config.idle(used, f"{sequences:,} sequences")
+    return used, config.idle(used, f"{sequences:,} sequences"), []
 
 
 def _speed(config: PlanConfig, flops: int) -> tuple[float, str]:
@@ -84,7 +94,7 @@ def _speed(config: PlanConfig, flops: int) -> tuple[float, str]:
 def run(argv: list[str]) -> None:
     config = load("plan", PlanConfig, argv)
     if config.layout:
-        from train.plan.layout import plan_layout  # seconds of imports that the budget does not need
+        from train.plan.layout import plan_layout  # imports torch, which most budgets do not need
 
         lines = plan_layout(config)
     else:

@@ -21,7 +21,6 @@ from train.config import RunError
 from train.weights.open import open_weights, tokenizer_of
 from train.weights.shape import to_train_from, write_shape
 
-PADDING = 1 / 32  # share of the tokenizer's pieces: with more surplus, it is another tokenizer's vocabulary
 OF_PIECES = ("tok_embeddings.weight", "output.weight")  # with a row for each piece
 
 
@@ -44,7 +43,7 @@ def run(argv: list[str]) -> None:
     weights = open_weights(Path(config.weights))
     if weights.step is not None:
         raise RunError(f"weights={config.weights}: already a Relama checkpoint; nothing to import")
-    tokenizer = tokenizer_of(weights, config.tokenizer, padding=PADDING)
+    tokenizer = tokenizer_of(weights, config.tokenizer, is_import=True)
     shape = replace(
         weights.config,
         max_seq_len=config.max_seq_len or weights.config.max_seq_len,
@@ -61,13 +60,14 @@ def run(argv: list[str]) -> None:
         print(note)
     if surplus := weights.config.vocab_size - shape.vocab_size:
         print(
-            f"its vocabulary of {weights.config.vocab_size:,} has {surplus:,} pieces that "
+            f"{weights.path}: its vocabulary of {weights.config.vocab_size:,} has {surplus:,} pieces that "
             f"{tokenizer.path.name} does not have (padding, or added tokens): cut to {shape.vocab_size:,}"
         )
     print(
         f"{config.output}: {weights.path} as a checkpoint with a context of {shape.max_seq_len:,} tokens "
-        f"(max_seq_len=; relama train {to_train_from(config.output)} starts from it). "
+        "(max_seq_len= sets another). "
         f"Next: relama generate weights={shlex.quote(config.output)} prompt='The'"
+        f", or relama train {to_train_from(config.output)} with tokens of its tokenizer"
     )
 
 

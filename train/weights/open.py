@@ -6,6 +6,7 @@ holds more than one full tensor besides its own shards.
 """
 
 import re
+import sys
 import warnings
 from dataclasses import asdict, replace
 from itertools import groupby
@@ -65,6 +66,7 @@ FOREIGN = {
     ".metadata": DCP,
     "step-*/.metadata": DCP,
 }
+PADDING = 1 / 32  # share of the tokenizer's pieces: with more surplus, it is another tokenizer's vocabulary
 
 
 def open_weights(path: Path) -> Weights:
@@ -72,6 +74,7 @@ def open_weights(path: Path) -> Weights:
 
     Raises RunError or FormatError, naming what is missing, damaged or unknown.
     """
+    _say_what_is_hidden(path)
     url, path = url_of(path), _named(path)
     if not (path / "checkpoints").is_dir() and not (path / "state.json").exists():
         if is_huggingface(path):
@@ -184,6 +187,18 @@ def _named(path: Path) -> Path:
     return _named(run) if run.exists() and run != path else path
 
 
+def _say_what_is_hidden(path: Path) -> None:
+    """Say on the first rank which is read if both a folder of weights and a run have the name `path`."""
+    run = run_path(str(path))
+    if url_of(path) or path == run or path.is_absolute() or not (run / "checkpoints").is_dir():
+        return
+    if path.exists() and _is_weights(path) and path.resolve() != run.resolve() and identity.is_first():
+        print(
+            f"relama: reading the weights in ./{path}, not the run {run}; give {run} for that",
+            file=sys.stderr,
+        )
+
+
 def _is_weights(path: Path) -> bool:
     is_ours = (path / "checkpoints").is_dir() or (path / "state.json").exists()
     return is_ours or is_huggingface(path) or is_meta(path)
@@ -233,10 +248,10 @@ def load_model(weights: Weights, device: torch.device, dtype: torch.dtype = torc
     return model.eval()
 
 
-def tokenizer_of(weights: Weights, given: str | None = None, padding: float = 0.0) -> Tokenizer:
+def tokenizer_of(weights: Weights, given: str | None = None, *, is_import: bool = False) -> Tokenizer:
     """The tokenizer that came with `weights`, or the `given` one, checked against them. Raises RunError.
 
-    The weights may have more pieces than the tokenizer, by up to `padding` (a share of its number).
+    In an import, the weights may have a few rows without a piece (PADDING).
     """
     path = Path(given) if given else weights.tokenizer
     if path is None:
@@ -244,14 +259,26 @@ def tokenizer_of(weights: Weights, given: str | None = None, padding: float = 0.
             f"{weights.path}: came without a tokenizer.model or tokenizer.json; set tokenizer=PATH"
         )
     tokenizer = Tokenizer(path)
-    if not 0 <= weights.config.vocab_size - tokenizer.vocab_size <= padding * tokenizer.vocab_size:
+    surplus = weights.config.vocab_size - tokenizer.vocab_size
+    if 0 < surplus <= PADDING * tokenizer.vocab_size and weights.step is None:
+        if not is_import:
+            raise RunError(
+                f"{path}: a vocabulary of {tokenizer.vocab_size}, but {weights.path} has "
+                f"{weights.config.vocab_size}; relama import weights={quote(str(weights.path))} "
+                "output=FOLDER removes the rows without a piece"
+            )
+    elif surplus:
+        without = f", or remove the added tokens without a row in them ({-surplus}) from {path.name}"
         raise RunError(
             f"{path}: a vocabulary of {tokenizer.vocab_size}, but {weights.path} has "
             f"{weights.config.vocab_size}; set tokenizer=PATH to the tokenizer of these weights"
+            + without
+            * (surplus < 0 and path.suffix == ".json")
         )
-    if weights.tokenizer_fingerprint not in (None, tokenizer.fingerprint):
+    if weights.tokenizer_fingerprint is None:  # else the copy beside the weights may be damaged
+        refuse_other_vocabulary(tokenizer, weights.path)
+    elif weights.tokenizer_fingerprint != tokenizer.fingerprint:
         raise RunError(f"{path}: not the tokenizer that {weights.path} was trained with; set tokenizer=PATH")
-    refuse_other_vocabulary(tokenizer, weights.path)
     return tokenizer
 
 

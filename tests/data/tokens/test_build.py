@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,31 @@ def test_nothing_held_out_is_an_empty_split_that_opens(documents, tokenizer, tmp
     heldout.verify()
     assert heldout.n_tokens == heldout.n_documents == 0 and heldout.n_sequences(8) == 0
     assert list(heldout.documents(0, 10)) == [] and not list((folder / "tokens").glob("heldout-*"))
+
+
+@pytest.mark.parametrize("n_texts", [1, 2])
+def test_a_share_that_selects_every_document_leaves_something_to_train_on(
+    n_texts, tokenizer, tmp_path, monkeypatch, capsys
+):
+    """As a share of 1 % does to one own text in a hundred."""
+    numbered = (f"text {i}\n" + "a line of it\n" * 900 for i in range(10_000))
+    selected = list(islice((text for text in numbered if is_heldout("", text, 0.01)), n_texts))
+    found = [Document(str(i), "prose", text, "x", i) for i, text in enumerate(selected)]
+    folder = write(found, tmp_path, monkeypatch, file_bytes=1, group_rows=1)
+    stores = build(folder, tokenizer, heldout=0.01)
+    assert "because heldout=0.01 selects everything" in capsys.readouterr().err
+    size = sum(map(len, selected))
+    assert stores["train"].n_bytes + stores["heldout"].n_bytes == size
+    assert 0.05 * size < stores["heldout"].n_bytes < 0.15 * size
+    assert stores["train"].n_documents == n_texts and stores["heldout"].n_documents == 1
+
+
+def test_a_share_of_at_least_half_may_select_every_document(tokenizer, tmp_path, monkeypatch):
+    document = next(Document("a", "prose", t, "x", 0) for t in map(str, range(99)) if is_heldout("", t, 0.5))
+    stores = build(
+        write([document], tmp_path, monkeypatch, file_bytes=1, group_rows=1), tokenizer, heldout=0.5
+    )
+    assert stores["train"].n_documents == 0 and stores["heldout"].n_documents == 1
 
 
 @pytest.mark.parametrize("stage", ["encode_file", "write_shard", "_manifest"])

@@ -3,6 +3,7 @@
 import json
 import pickle
 import random
+import shutil
 import sys
 from pathlib import Path
 
@@ -199,3 +200,28 @@ def test_llama_3s_tiktoken_file_is_refused_with_what_to_give(tmp_path):
         DataError, match=r"not a SentencePiece model; Llama 3's is tiktoken's: give the tokenizer\.json"
     ):
         Tokenizer(tmp_path / "tokenizer.model")
+
+
+@pytest.mark.parametrize(
+    ("pad", "kept"),
+    [
+        (SPECIAL[2], SPECIAL[2]),
+        ({"content": SPECIAL[2]}, SPECIAL[2]),
+        ("<unknown>", None),
+        (None, None),
+        ([], None),
+    ],
+)
+def test_an_export_keeps_the_pad_token_that_the_config_names(pad, kept, path, tmp_path):
+    from transformers import AutoTokenizer
+
+    config = json.loads(path.with_name("tokenizer_config.json").read_text())
+    shutil.copyfile(path, tmp_path / "tokenizer.json")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"pad_token": pad}))
+    tokenizer = Tokenizer(tmp_path / "tokenizer.json")
+    assert tokenizer.fingerprint == Tokenizer(path).fingerprint
+    (tmp_path / "out").mkdir()
+    for name, content in hugging_face_files(tokenizer, 64).items():
+        (tmp_path / "out" / name).write_text(str(content))
+    theirs = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert (theirs.pad_token, theirs.bos_token, theirs.eos_token) == (kept, *SPECIAL[:2])

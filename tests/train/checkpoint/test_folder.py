@@ -24,6 +24,8 @@ from train.checkpoint.folder import (
 from train.checkpoint.tensors import refuse_other_shape, save
 from train.config import RunError, TrainConfig
 
+TOKENS = "tokens made with its tokenizer (relama prepare … stage=tokens tokenizer=PATH"
+
 
 @pytest.mark.parametrize(
     "shape",
@@ -40,6 +42,27 @@ def test_what_the_refusal_of_another_shape_says_to_type_gives_that_shape(shape):
         refuse_other_shape(Path("there"), state, load("train", TrainConfig, keys).model)
     typed = str(refused.value).rpartition("; give ")[2].split()
     refuse_other_shape(Path("there"), state, load("train", TrainConfig, [*keys, *typed]).model)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        (["model.vocab_size=250"], f"{TOKENS})"),
+        (["model.vocab_size=308"], f"{TOKENS}, after relama import if it has rows without a piece)"),
+        (
+            ["model.vocab_size=250", "model.n_layers=1"],
+            f"config=there/model.yaml or model.n_layers=1, and {TOKENS})",
+        ),
+    ],
+)
+def test_the_refusal_of_another_vocabulary_asks_for_other_tokens(shape, expected):
+    keys = ["model=tiny", "data=sample", "model.vocab_size=300"]
+    state = {"model": asdict(load("train", TrainConfig, [*keys, *shape]).model)}
+    with pytest.raises(RunError) as refused:
+        refuse_other_shape(
+            Path("there"), state, load("train", TrainConfig, keys).model, give="config=there/model.yaml"
+        )
+    assert str(refused.value).rpartition("; give ")[2] == expected
 
 
 @pytest.fixture

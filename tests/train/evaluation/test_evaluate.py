@@ -4,6 +4,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import train.evaluation.main
 from tests.support.evaluation import SUBJECTS, documents, questions, run
 from tests.support.narrow import as_a, present
 from train.evaluation.suites import SUITES, TASKS, Benchmark
+from train.weights import import_
 from train.weights.open import load_model, open_weights, tokenizer_of
 
 lm_eval = pytest.importorskip("lm_eval")
@@ -241,6 +243,25 @@ def test_a_failing_task_does_not_stop_the_others(folder, benchmarks, tmp_path, c
     assert "| piqa | 0 |" in printed.out and "| nq | 1 |" in printed.out and "| nq | 5 |" not in printed.out
     (line,) = [line for line in printed.err.splitlines() if line.startswith("relama: error")]
     assert "2 of 5 tasks failed: " in line and "nq needs 64 for its shots" in line
+
+
+def test_results_for_weights_at_a_url_are_in_the_cache_as_the_command_says(
+    folder, benchmarks, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("RELAMA_CACHE", str(tmp_path / "cache"))
+    assert import_.main([f"weights={folder}", f"output={tmp_path / 'run'}"]) == 0
+    typed = [
+        f"weights=file://{tmp_path / 'run'}",
+        "tasks=[piqa]",
+        "protocols=[paper]",
+        f"benchmarks={benchmarks}",
+    ]
+    assert train.evaluation.main.main(typed) == 0
+    (found,) = re.findall(r"the results are in the cache, (.*); output=FOLDER", capsys.readouterr().err)
+    assert found.startswith(str(tmp_path / "cache"))
+    assert (Path(found) / "piqa-0shot-paper.json").exists()
+    assert train.evaluation.main.main([*typed, f"output={tmp_path / 'out'}"]) == 0
+    assert "cache" not in capsys.readouterr().err
 
 
 def test_a_score_of_few_documents_does_not_replace_a_full_one(folder, benchmarks, tmp_path, capsys):

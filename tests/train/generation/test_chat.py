@@ -79,7 +79,9 @@ def test_commands_do_what_they_say(chat, capsys):
         "top_p = 0.95",
         "stop = '\\n'",
     ]
-    assert "/max_tokens" in "\n".join(lines[5:])  # the help
+    assert lines[5] == "/nothing: no such command" and "/max_tokens" in "\n".join(lines[6:])  # the help
+    converse(chat, iter(["/help"]))
+    assert capsys.readouterr().out.startswith("Type a line")
     converse(chat, iter(["a", "/quit", "b"]))
     assert chat.turns[0] == "a" and len(chat.turns) == 2
 

@@ -14,3 +14,15 @@ def test_a_profile_that_cannot_be_written_is_a_warning(tmp_path, capsys):
     profiler.close()
     said = capsys.readouterr().err
     assert said.startswith("relama: warning: rank 3: the profile is not written (") and said.count("\n") == 1
+
+
+def test_the_first_rank_says_where_its_profile_is(tmp_path, capsys):
+    said = []
+    for rank in (0, 1):
+        profiler = Profiler(tmp_path, [1, 1], rank=rank, device=torch.device("cpu"))
+        with profiler.step():
+            torch.ones(2).sum()
+        said.append(capsys.readouterr().err)
+        assert (tmp_path / "profile" / f"rank{rank}.time.txt").stat().st_size
+    folder = tmp_path / "profile"
+    assert said == [f"relama: wrote the profile: {folder}/rank0.time.txt, rank0.trace.json.gz, …\n", ""]

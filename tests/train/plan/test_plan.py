@@ -186,6 +186,16 @@ def test_the_plan_counts_only_the_gpus_that_the_batch_divides_among(capsys):
     assert "but the world size is 13" in capsys.readouterr().err
 
 
+def test_the_plan_of_a_run_with_parallel_auto_has_the_layout_that_fits(capsys):
+    assert main(["model=7b", "world_size=8", "parallel=auto"]) == 0
+    text = capsys.readouterr().out
+    assert "429.3 days on 8 GPUs\n" in text  # as without it
+    assert "parallel=auto: parallel.dp_shard=8, activation_checkpointing=" in text
+    assert "of 79.2 GiB per rank, by estimate" in text
+    assert main(["model=65b", "world_size=8", "parallel=auto"]) == 1
+    assert "parallel=auto: at world size 8, each rank needs at least" in capsys.readouterr().err
+
+
 def test_the_plan_of_a_layout_prints_every_part_and_what_is_left_idle(capsys):
     arguments = ["model=tiny", "layout=true", "world_size=18", "parallel.tp=2", "global_batch=4096", "gpu=16"]
     assert main(arguments) == 0

@@ -1,6 +1,7 @@
 """What a refusal to export proposes can be done, and the weights come back."""
 
 import re
+import shlex
 import shutil
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import torch
 
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.train_tokenizer import train_tokenizer
+from launch import cli
 from model.config import LlamaConfig
 from model.formats.huggingface import write_huggingface
 from tests.support.formats import CONFIG, FAMILY, drawn, weights_of
@@ -96,3 +98,17 @@ def test_weights_without_their_tokenizer_are_exported_with_the_one_that_is_given
     assert exported(tmp_path, *words, f"tokenizer={tmp_path / 'own.model'}") == 0
     weights = open_weights(tmp_path / "out")
     assert tokenizer_of(weights).vocab_size == weights.config.vocab_size
+
+
+def test_rows_without_a_piece_are_removed_by_the_import_that_is_named(corpora, tmp_path, capsys):
+    tokenizer = Tokenizer(corpora / "python_code" / "tokens" / "tokenizer.model")
+    shape = replace(CONFIG, vocab_size=tokenizer.vocab_size + 8)
+    extra: dict[str, str | bytes] = {"tokenizer.model": tokenizer.path.read_bytes()}
+    folder = tmp_path / "with rows"
+    write_huggingface(weights_of(drawn(shape)), folder, dtype=torch.float32, shard_bytes=10**9, extra=extra)
+    typed = [f"weights={folder}", "format=hf", f"output={tmp_path / 'out'}"]
+    assert export.main(typed) == 1
+    (mend,) = re.findall(r"; (relama import .*) removes the rows without a piece", capsys.readouterr().err)
+    assert cli.main(shlex.split(mend.replace("FOLDER", str(tmp_path / "cut")))[1:]) == 0
+    assert export.main([f"weights={tmp_path / 'cut'}", *typed[1:]]) == 0
+    assert open_weights(tmp_path / "out").config.vocab_size == tokenizer.vocab_size

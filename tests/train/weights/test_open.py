@@ -1,9 +1,14 @@
 """What `weights=` may name, and how a refusal says what was meant."""
 
+from dataclasses import asdict
+from pathlib import Path
+
 import pytest
 
+from tests.support.states import CONFIG, trained
+from train.checkpoint.tensors import save
 from train.config import RunError
-from train.weights.open import refuse_unknown
+from train.weights.open import open_weights, refuse_unknown
 
 
 def test_the_runs_of_a_folder_are_named_as_a_shell_takes_them(tmp_path):
@@ -13,6 +18,19 @@ def test_the_runs_of_a_folder_are_named_as_a_shell_takes_them(tmp_path):
     with pytest.raises(RunError) as refused:
         refuse_unknown(tmp_path)
     assert str(refused.value).endswith(f"choose one: {tmp_path}/plain, '{tmp_path}/with space'")
+
+
+def test_a_folder_of_weights_with_a_runs_name_is_read_and_the_run_is_named(tmp_path, monkeypatch, capsys):
+    """As `import output=smol`, then `train init=smol run=smol`, leaves them."""
+    monkeypatch.chdir(tmp_path)
+    for folder, step in ((Path("smol"), 0), (Path("runs/smol"), 7)):
+        model, optimizer = trained()
+        (folder / "checkpoints").mkdir(parents=True)
+        shape = {"model": asdict(CONFIG), "tokenizer": "none", "fingerprints": {}}
+        save(folder / "checkpoints", model, optimizer, {"step": step, **shape}, keep=1)
+    said = "relama: reading the weights in ./smol, not the run runs/smol; give runs/smol for that\n"
+    assert (open_weights(Path("smol")).step, capsys.readouterr().err) == (0, said)
+    assert (open_weights(Path("runs/smol")).step, capsys.readouterr().err) == (7, "")
 
 
 @pytest.mark.parametrize(
