@@ -65,10 +65,10 @@ def test_a_save_of_tensors_on_the_cpu_touches_no_gpu(tmp_path, monkeypatch):
     def touched(*_):
         raise RuntimeError("CUDA error: out of memory")
 
+    model, optimizer = trained()  # before: an optimizer of torch for GPUs asks for the current stream
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for name in ("current_device", "current_stream", "Stream"):
         monkeypatch.setattr(torch.cuda, name, touched)
-    model, optimizer = trained()
     saver = Saver(tmp_path, keep=1)
     saver.save(model, optimizer, {"step": 1}, wait=True)
     assert saver.newest
