@@ -279,7 +279,7 @@ def test_a_first_command_on_a_bare_machine_fails_with_advice(tmp_path):
 def test_a_wrong_argument_is_reported_by_one_rank(tmp_path):
     finished = subprocess.run(command("optim.lrr=1", ranks=2), capture_output=True, text=True, timeout=400)
     assert finished.returncode == 1
-    # None if torchrun ends the first rank because the other one was faster: then only its report has the line.
+    # None if torchrun ends the first rank because the other was faster: then only its report has the line.
     assert ours(finished.stderr).count("relama: error") <= 1
     assert "optim.lr?" in finished.stderr
 
