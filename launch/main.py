@@ -52,6 +52,7 @@ def run(argv: list[str]) -> None:
         )
     mine, arguments = split(argv[measures:])
     config = load("launch", LaunchConfig, mine)
+    arguments = on_gpus(config, arguments)
     train = check(config, arguments)
     for name, kinds in without_effect(mine, config.cluster.name).items():
         tell(f"warning: {name} has no effect with cluster={config.cluster.name}, only with {kinds}")
@@ -161,11 +162,19 @@ def spread(verb: str, argv: list[str]) -> None:
     config = replace(load("launch", LaunchConfig, mine), max_restarts=0)
     if config.cluster.name != "local" or config.max_nodes > 1:
         raise ConfigError(f"launch {verb}: only for processes of this machine; leave out cluster= and nodes=")
+    arguments = on_gpus(config, arguments)
     if config.dry_run:
         return print(local.text(config, [verb, *arguments]))
     if not config.gpus:
         refuse_too_many(config.processes_per_node)
     local.become(config, [verb, *arguments])
+
+
+def on_gpus(config: LaunchConfig, arguments: list[str]) -> list[str]:
+    """With gpus=, also device=cuda: where GPUs cannot be used, a launch is refused instead of using CPUs."""
+    if not config.gpus or any(key_of(arg) == "device" for arg in arguments):
+        return arguments
+    return [*arguments, "device=cuda"]
 
 
 def text(config: LaunchConfig, path: Path, arguments: list[str], typed: list[str]) -> str:

@@ -182,3 +182,16 @@ def test_a_layout_that_the_run_will_choose_is_launched_and_the_keys_that_it_keep
     assert "parallel=auto" in capsys.readouterr().out
     assert main([*words, "parallel.tp=3"]) == 1
     assert "tp 3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [[], ["check"], ["generate"]])
+def test_gpus_means_that_ranks_compute_on_gpus_unless_the_device_is_given(verb, nowhere, capsys):
+    words = [*verb, "gpus=2", "dry_run=true"]
+    words += ["weights=x", "prompt=x"] if verb == ["generate"] else ["model=tiny", "data=sample"]
+    assert main(words) == 0
+    assert capsys.readouterr().out.split()[-1] == "device=cuda"
+    assert main([*words, "device=cpu"]) == 0
+    printed = capsys.readouterr().out
+    assert "device=cpu" in printed and "device=cuda" not in printed
+    assert main([*(word for word in words if word != "gpus=2"), "processes=2"]) == 0
+    assert "device=" not in capsys.readouterr().out

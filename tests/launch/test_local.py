@@ -38,3 +38,12 @@ def test_a_local_run_reports_its_status_stops_and_resumes(corpora, tmp_path, mon
     done = python(*command[1:5], *arguments, "steps=100000", children=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (run / "finished.json").exists()
+
+
+def test_gpus_that_cannot_be_used_are_no_reason_to_train_on_cpus(corpora, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    run = tmp_path / "run"
+    words = [*SMALL, "gpus=1", f"corpora={corpora}", f"run={run}", "steps=1"]
+    refused = python("-m", "launch.cli", "launch", *words, children=True)
+    assert refused.returncode == 1 and not (run / "checkpoints").exists()
+    assert refused.stderr.count("device=cuda: no CUDA device is available") == 1

@@ -57,7 +57,8 @@ def device_type(requested: str) -> str:
     if requested not in ("auto", "cpu", "cuda"):
         raise RunError(f"device={requested}: expected one of auto, cpu, cuda")
     if requested == "cuda" and not torch.cuda.is_available():
-        raise RunError("device=cuda: no CUDA device is available; set device=cpu")
+        built = "" if torch.backends.cuda.is_built() else " (this torch is built for CPUs alone)"
+        raise Refused(f"device=cuda: no CUDA device is available{built}; set device=cpu")
     if requested == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return requested
