@@ -137,3 +137,29 @@ def test_the_new_text_of_what_latexdiff_marks_is_kept():
     deleted = "\\DIFdelbegin \\DIFdel{row}%DIFDELCMD < {\\it %%%\n\\DIFdelend"
     text = f"We {deleted}\\DIFaddbegin \\DIFadd{{sail}}\\DIFaddend."
     assert " ".join(body(shown, text).split()) == "We sail."
+
+
+@pytest.mark.parametrize(
+    ("preamble", "text", "shown"),
+    [
+        (
+            "\\usepackage[suppress]{color-edits}\n\\addauthor{as}{red}",
+            "One\\ascomment{x} \\asedit{two}.",
+            "One two.",
+        ),
+        (
+            "\\usepackage{color-edits}\\addauthor[Jo]{jo}{blue}",
+            "One\\jodelete{x}\\jomargincomment{y}.",
+            "One.",
+        ),
+        (
+            "\\usepackage{fixme}\\FXRegisterAuthor{jd}{ajd}{JD}",
+            "One\\jdnote{x}\\jdfatal*[inline]{y}{ two}.",
+            "One{ two}.",
+        ),
+        ("\\usepackage{fixmetodonotes}", "One\\TODO{x}\\FIXME{y}.", "One."),
+        ("\\newcommand{\\ascomment}[1]{#1}", "One \\ascomment{two}.", "One two."),
+    ],
+)
+def test_commands_named_after_an_author_are_notes_or_changes(preamble, text, shown):
+    assert body(preamble, text) == f"{shown}\n"
