@@ -16,17 +16,14 @@ _SET_TO = {
 # arXiv runs pdfTeX (https://info.arxiv.org/help/submit_tex.html); the packages iftex, ifxetex and ifluatex.
 _ENGINES = {"ifPDFTeX": True, "ifpdftex": True, "iftutex": False}
 _ENGINES |= dict.fromkeys(("ifxetex", "ifXeTeX", "ifluatex", "ifLuaTeX", "ifluahbtex", "ifLuaHBTeX"), False)
-# IEEEtran's options, as \ifCLASSOPTION… tells them: of each row the last one given, or else the row's last.
+# IEEEtran's options, as \ifCLASSOPTION… tells them: of each row the last that is given, or else the first.
 _IEEETRAN = (
-    ("onecolumn", "twocolumn"),
-    ("twoside", "oneside"),
-    ("conference", "technote", "journal"),
-    ("draft", "draftcls", "draftclsnofoot", "final"),
-    ("peerreview", "peerreviewca", ""),
-    *(
-        (option, "")
-        for option in ("captionsoff", "comsoc", "compsoc", "nofonttune", "romanappendices", "transmag")
-    ),
+    ("oneside", "twoside"),
+    ("twocolumn", "onecolumn", "twocolumn"),
+    ("final", "draft", "draftcls", "draftclsnofoot", "final"),
+    ("journal", "conference", "technote", "peerreview", "peerreviewca"),
+    ("", "comsoc", "compsoc", "transmag"),
+    *(("", option) for option in ("captionsoff", "nofonttune", "romanappendices")),
 )
 _IMPLIED = {"draft": "draftcls", "draftclsnofoot": "draftcls", "peerreviewca": "peerreview"}
 COMMANDS = frozenset({"newif", *_DECLARE, *_SET, *_SET_TO})
@@ -50,11 +47,16 @@ class Flags:
 
     def use_ieeetran(self, options: str) -> None:
         """Set the flags that the class IEEEtran has from its options."""
-        given = [option.strip() for option in options.split(",")]
+        given = {option.strip() for option in options.split(",")}
         for row in _IEEETRAN:
-            chosen = ([option for option in given if option in row] or row)[-1]
+            chosen = ([option for option in row if option in given] or row[:1])[-1]
             for option in row:
-                self.put(f"ifCLASSOPTION{option}", option in (chosen, _IMPLIED.get(chosen)))
+                is_on = option in (
+                    chosen,
+                    _IMPLIED.get(chosen),
+                    "final",
+                )  # \ifCLASSOPTIONfinal is always true
+                self.put(f"ifCLASSOPTION{option}", is_on)
 
     def use(self, setter: str, depth: int = 0) -> None:
         r"""Do what \drafttrue does."""

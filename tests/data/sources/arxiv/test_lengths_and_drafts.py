@@ -83,7 +83,8 @@ RAISED = "\\IEEEraisesectionheading{\\section{A}}"
         ("[compsoc]", RAISED, "compsoc "),
         ("[11pt, draftcls , onecolumn]", "\\section{A}", "draftcls onecolumn "),
         ("[journal,draft,peerreviewca]", "\\section{A}", "draftcls peerreview "),
-        ("[draft,final]", "\\section{A}", ""),
+        ("[final,draft,twocolumn,onecolumn]", "\\section{A}", ""),  # LaTeX takes options in the class's order
+        ("[peerreview,transmag,compsoc]", "\\section{A}", "peerreview "),
         ("", "\\section{A}", ""),
     ],
 )
