@@ -1,6 +1,7 @@
 """Decodes a LaTeX file.
 
-As UTF-8 if that is valid, else as the file or its paper's main file declares, else as Windows-1252.
+As UTF-8 if that is valid, else as the file or its paper's main file declares, else as Windows-1252. A
+class of pLaTeX declares Japanese, in one of its encodings.
 """
 
 import codecs
@@ -36,6 +37,10 @@ _INPUTENC = re.compile(
     r"\\(?:usepackage\s*+\[([^\]]{1,60})\]\s*+\{inputenc\}|inputencoding\s*+\{([^}]{1,30})\}"
     r"|begin\s*+\{CJK\*?\}\s*+(?:\[[^\]]{0,30}\]\s*+)?\{([^}]{1,30})\})"
 )
+_PLATEX = re.compile(
+    r"\\document(?:class|style)\s*+(?:\[[^\]]{0,300}\]\s*+)?\{\s*+(?:[jt](?:article|report|book)|js(?:article|report|book))\s*+\}"
+)
+_KANA = re.compile("[ぁ-ヶ]")
 _PERCENT = re.compile(r"(?<!\\)(?:\\\\)*+%")
 
 
@@ -58,6 +63,8 @@ def as_tex_reads(text: str) -> str:
 def _decode(content: bytes, main: bytes) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
+    if b"\x1b$" in content and (text := _as_japanese(content, "iso2022_jp")):
+        return text
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -73,7 +80,20 @@ def _decode(content: bytes, main: bytes) -> str:
         except (LookupError, UnicodeDecodeError):
             pass
         break
+    if any(first(_PLATEX, file.decode("latin-1")) for file in (content, main)):
+        text = _as_japanese(content, "euc_jp") or _as_japanese(content, "cp932")
+        if text:
+            return text
     return content.decode("utf-8-sig", errors="relama.cp1252")
+
+
+def _as_japanese(content: bytes, codec: str) -> str:
+    """The text, if the encoding gives one with kana."""
+    try:
+        text = content.decode(codec)
+    except UnicodeDecodeError:
+        return ""
+    return text if _KANA.search(text) else ""
 
 
 def _as_cp1252(error: UnicodeError) -> tuple[str, int]:

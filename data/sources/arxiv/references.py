@@ -27,6 +27,9 @@ _REFERENCES_END = re.compile(
     r"(?P<after>\\end\s*\{thebibliography\}|\\bibliography\s*\{[^{}]*\}|\\printbibliography(?:\[[^\]]{0,1000}\])?"
     r"|\\input\s*(?:\{[^{}]*\.bbl\}|[^\s{}\\]{1,100}\.bbl\b))|\\(?:(?:sub)*section|chapter|part|appendix|clearpage|newpage|pagebreak|figcaption"
     r"|end\s*\{document\}|acknowledg|begin\s*\{(?:figure|table|deluxetable|longtable|appendi|acknowledg|biograph))"
+    # A caption of a paper that has its figures at the end.
+    r"|(?:\\textbf\s*\{|\{\s*\\bf(?:series)?(?![A-Za-z]))"
+    r"\s*(?:(?:Extended Data|Supplementary) )?(?:Fig(?:ure|\.)|Table)"
 )
 _BEFORE_BOLD = re.compile(r"[\s{}]*+(?:\\[A-Za-z]++(?:\{(?:center|flushleft)\})?[\s{}]*+){0,4}+")
 _OPEN_BEFORE = re.compile(r"\\begin\{(?:center|flushleft)\}\s*\Z")
@@ -38,10 +41,14 @@ _OPENED = re.compile(
 _ENTRY = re.compile(
     r"\\bibitem|\{thebibliography\}|\[\d+\]|\\item|^[^\S\n]*+\d+\.|\b(?:18|19|20)\d\d\b", re.MULTILINE
 )
+_PROSE = re.compile(r"(?:\b[^\W\d_]{1,30}+,?\s++){8}")
 
 
 def section_end(text: str, position: int) -> int | None:
-    """Where the reference section that starts here ends; None if the section is, say, a literature review."""
+    """Where the reference section that starts here ends.
+
+    None if the section is something else: a literature review, or on the references of a language.
+    """
     heading = _REFERENCES.match(text, position)
     if heading is None:
         return None
@@ -60,6 +67,8 @@ def section_end(text: str, position: int) -> int | None:
     listed = _ENTRY if is_last else _BIBLIOGRAPHY
     if heading["literature"] and not listed.search(text, position, end.start()):
         return None
+    if not is_last and _PROSE.search(text, heading.end(), end.start()):
+        return end.start() if _ENTRY.search(text, heading.end(), end.start()) else None
     return end.start()
 
 

@@ -13,9 +13,10 @@ from data.sources.arxiv.latex.syntax import Arguments
 
 _STRUCTURE = re.compile(
     r"\\(?=section|sub|newsec|chapter|pa|be|head|make|en|doc|bi|bf|by|text[bsr]|sc|[lL]arge|center|left|und|no|print|put"
-    r"|in|In|[ln]?ref|REF|Ref)(?:"  # few commands begin like this
+    r"|in|In|[ln]?ref|REF|Ref|app)(?:"  # few commands begin like this
     r"(?P<section>(?:(?:sub){0,2}section|newsec|chapter|part|(?:sub)?paragraph)\*?(?=\s*+[\[{])"
     r"|beginsection(?![A-Za-z@])|head(?=[^\n]{1,300}\\endhead)|heading(?=[^\n]{1,300}\\endheading))"
+    r"|(?P<back>appendix(?![A-Za-z@])|begin\s*+\{methods\})"
     r"|begin\s*+\{(?P<begin>document|[A-Za-z]{0,20}?thebibliography[A-Za-z]{0,20}|thereferences|references|harvard"
     r"|bib(?:div|list|section|chapter)|CSLReferences)\*?\}"
     r"|end\s*+\{(?P<end>document|frontmatter|abstract)\}"
@@ -38,12 +39,18 @@ _STRUCTURE = re.compile(
 _AROUND = re.compile(
     r"\s*+(?:\[[^\]]{0,200}\]\s*+)?\{\s*+(?:\\[A-Za-z]++\s*+|\{)*+"
     r"(?:acknowledge?ment|references\b|bibliography|literature cited"
-    r"|appendi(?:x|ces)\b|supplement(?:s|ary|al)?\b|supporting inf|author contrib|(?:data|code) availability"
+    r"|(?P<back>appendi(?:x|ces)\b|supplement(?:s|ary|al)?\b|supporting inf)|author contrib"
+    r"|(?:data|code) availability"
     r"|funding(?:[\s:.]*\}| (?:information|statement|sources)\b)|conflicts? of interest"
     r"|competing (?:financial )?interests?\b|notes? added|key\s?words\b|pacs\b|msc\b|jel\b"
     r"|(?:mathematics )?subject class)",
     re.IGNORECASE,
 )
+_METHODS = re.compile(
+    r"\s*+\{\s*+(?:\\[A-Za-z]++\s*+|\{)*+(?:(?:online|experimental|materials and) )?methods?[\s.:}]",
+    re.IGNORECASE,
+)
+_LETTER = 2000  # minimum length of a letter that has sections after its end
 _LINK = re.compile(r"\\hypertarget\{[^{}]*\}\{\s*\Z")
 _BEGIN = re.compile(r"\\begin\s*+\{document\}")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
@@ -79,6 +86,7 @@ class _Outline:
         self.has_ended = False
         self.inner = 0  # open documents that the paper shows as examples
         self.headings: list[re.Match] = []
+        self.is_letter = False  # whether much text comes before references and the like, and no heading
         self.removed: list[tuple[int, int]] = []
         self.read = Arguments()
         self.has_inner_entries = any(sign in text for sign in ("\\newsec", "\\listrefs", "\\refout"))
@@ -93,31 +101,41 @@ class _Outline:
 
     def start(self) -> int:
         """Where the text begins: at its first heading, or else below the title."""
-        return (
-            _opening(self.text, self.headings[0].start()) if self.headings else max(self.begin, self.titled)
-        )
+        titled = max(self.begin, self.titled)
+        if not self.headings:
+            return titled
+        first = self.headings[0]
+        if self.is_letter and not first["section"].startswith(("chapter", "part")):
+            return titled
+        return _opening(self.text, first.start())
 
     def _pass(self, mark: re.Match) -> None:
         kind = mark.lastgroup or ""
         match kind, mark[kind]:
             case "section", _:
                 self._pass_heading(mark)
+            case "back", _:
+                self._pass_back(mark.start())
             case "name", _:
                 self._pass_cited(mark)
             case "item" | "bold", _:
                 if span := references.unheaded(self.text, mark):
+                    self._pass_back(span[0])
                     self._remove(*span)
             case "begin", "document":
                 self.inner += 1
             case "ams", "document":
                 if self.begin == 0:
                     self.begin = self.titled = self.position
-                    self.headings, self.removed = [], []
+                    self.headings, self.removed, self.is_letter = [], [], False
             case "ams", "references" if "\\endreferences" not in self.text:
                 pass
             case ("begin", _) | ("ams", "Refs" | "references"):
+                self._pass_back(mark.start())
                 self._remove(mark.start(), references.environment_end(self.text, mark))
             case "bib" | "bbl", _:
+                if mark["bib"] != "bibliographystyle":
+                    self._pass_back(mark.start())
                 self._remove(
                     mark.start(), references.argument_end(mark["bib"] or "", self.text, self.position)
                 )
@@ -126,7 +144,8 @@ class _Outline:
                     each for each in self.headings if not each["section"].startswith(("sub", "par"))
                 ]
             case ("maketitle", _) | ("end", "frontmatter"):
-                self.titled = self.position
+                if not self.is_letter:  # its supplement may have a title too
+                    self.titled = self.position
             case _ if kind != "plainend" or not self.begin:
                 self.end = mark.start()
                 self.has_ended = not self.inner or kind != "end"
@@ -135,9 +154,19 @@ class _Outline:
     def _pass_heading(self, mark: re.Match) -> None:
         end = references.section_end(self.text, self.position)
         if end is not None:
+            self._pass_back(mark.start())
             self._remove(_opening(self.text, mark.start()), end)
-        elif not _AROUND.match(self.text, self.position):
+            return
+        around = _AROUND.match(self.text, self.position)
+        if around["back"] if around else _METHODS.match(self.text, self.position):
+            self._pass_back(mark.start())
+        if not around:
             self.headings.append(mark)
+
+    def _pass_back(self, position: int) -> None:
+        """Pass what follows a letter: references, a supplement, an appendix or methods."""
+        if not self.headings and position - max(self.begin, self.titled) >= _LETTER:
+            self.is_letter = True
 
     def _pass_cited(self, mark: re.Match) -> None:
         r"""Of harvmac's `\ref\name{entry}` and phyzzx's `\Ref`, only a citation of the name stays."""

@@ -6,6 +6,7 @@ conditionals stay in the text. Rules: The TeXbook, chapter 20.
 """
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 
 from data.sources.arxiv.latex.numbers import read_length, read_number
@@ -27,8 +28,18 @@ _TOKEN = re.compile(
 WITH_ARGUMENTS = re.compile(
     r"if(?:f|thenelse|boolexp[re]|str(?:equal|empty)|blank|num(?:comp|equal|greater|less|odd)|dim(?:comp|equal|greater|less)"
     r"|bool|toggle|undef|(?:def|cs)(?:def|undef|string|strequal|empty|void|macro|param|prefix|protected|counter"
-    r"|length|dimen)?|in[a-z]++|tagged|empty|notempty|thispageodd|packageloaded)$"
+    r"|length|dimen)?|inlist(?:cs)?|tagged|empty|notempty|thispageodd|packageloaded)$"
 )
+_PRIMITIVES = (
+    "if ifcat ifnum ifdim ifodd ifvmode ifhmode ifmmode ifinner ifvoid ifhbox ifvbox ifx ifeof iftrue iffalse"
+    " ifcase ifdefined ifcsname iffontchar ifincsname ifabsnum ifabsdim ifcondition"
+)
+_TEX = frozenset((*_PRIMITIVES.split(), COMPARISON, IS_COMMAND))
+_GROUPS = re.compile(
+    r"(?:\s*+\{(?:[^{}\\]++|\\.|\{(?:[^{}\\]++|\\.|\{(?:[^{}\\]++|\\.|\{[^{}]*+\})*+\})*+\})*+\}){2}",
+    re.DOTALL,
+)
+_LONGEST = 1 << 13  # characters of such groups
 # Those of them that can be decided, and how many arguments their tests take.
 N_TEST_ARGUMENTS = {
     **dict.fromkeys(("ifthenelse", "ifboolexpr", "iftoggle", "nottoggle", "ifbool", "notbool"), 1),
@@ -40,8 +51,8 @@ N_TEST_ARGUMENTS = {
     ),
     **dict.fromkeys(("ifnumcomp", "ifdimcomp"), 3),
 }
-# The package ifdraft's, decided by its options; a flag of the same name takes no argument.
-DRAFTS = ("ifdraft", "ifoptiondraft", "ifoptionfinal")
+# Of the packages ifdraft and subfiles, decided where these are loaded; a flag of such a name has no argument.
+DRAFTS = ("ifdraft", "ifoptiondraft", "ifoptionfinal", "ifSubfilesClassLoaded")
 TEST = re.compile(
     rf"\\({'|'.join(sorted(N_TEST_ARGUMENTS, key=len, reverse=True))}|(?:{'|'.join(DRAFTS)})(?=\s*+\{{))"
     r"(?![A-Za-z@])"
@@ -72,6 +83,18 @@ class Branch:
     fi: int
 
 
+def takes_branches(word: str, text: str, position: int, flags: Container[str] = ()) -> bool:
+    r"""Whether an `\if…` takes its branches as arguments, and has no `\fi`.
+
+    One that is neither TeX's nor a known flag does if two groups follow, as in biblatex's `\ifentrytype`.
+    """
+    if WITH_ARGUMENTS.match(word):
+        return True
+    if word in _TEX or word in flags:
+        return False
+    return _GROUPS.match(text, position, position + _LONGEST) is not None
+
+
 def branch(text: str, position: int, number: int) -> Branch | None:
     r"""Branch `number` of a conditional with a test that ends at `position`; None if unterminated.
 
@@ -89,7 +112,7 @@ def branch(text: str, position: int, number: int) -> Branch | None:
         elif word in ("else", "or"):
             if depth > 1 or is_else:
                 continue
-        elif not WITH_ARGUMENTS.match(word):
+        elif not takes_branches(word, text, mark.end()):
             depth += 1
             continue
         else:

@@ -16,6 +16,16 @@ _SET_TO = {
 # arXiv runs pdfTeX (https://info.arxiv.org/help/submit_tex.html); the packages iftex, ifxetex and ifluatex.
 _ENGINES = {"ifPDFTeX": True, "ifpdftex": True, "iftutex": False}
 _ENGINES |= dict.fromkeys(("ifxetex", "ifXeTeX", "ifluatex", "ifLuaTeX", "ifluahbtex", "ifLuaHBTeX"), False)
+# IEEEtran's options, as \ifCLASSOPTION… tells them: of each row the last that is given, or else the first.
+_IEEETRAN = (
+    ("oneside", "twoside"),
+    ("twocolumn", "onecolumn", "twocolumn"),
+    ("final", "draft", "draftcls", "draftclsnofoot", "final"),
+    ("journal", "conference", "technote", "peerreview", "peerreviewca"),
+    ("", "comsoc", "compsoc", "transmag"),
+    *(("", option) for option in ("captionsoff", "nofonttune", "romanappendices")),
+)
+_IMPLIED = {"draft": "draftcls", "draftclsnofoot": "draftcls", "peerreviewca": "peerreview"}
 COMMANDS = frozenset({"newif", *_DECLARE, *_SET, *_SET_TO})
 
 
@@ -34,6 +44,19 @@ class Flags:
         if depth:
             self._undo.append((depth, name, self.values.get(name)))
         self.values[name] = None if self.unsure else value
+
+    def use_ieeetran(self, options: str) -> None:
+        """Set the flags that the class IEEEtran has from its options."""
+        given = {option.strip() for option in options.split(",")}
+        for row in _IEEETRAN:
+            chosen = ([option for option in row if option in given] or row[:1])[-1]
+            for option in row:
+                is_on = option in (
+                    chosen,
+                    _IMPLIED.get(chosen),
+                    "final",
+                )  # \ifCLASSOPTIONfinal is always true
+                self.put(f"ifCLASSOPTION{option}", is_on)
 
     def use(self, setter: str, depth: int = 0) -> None:
         r"""Do what \drafttrue does."""

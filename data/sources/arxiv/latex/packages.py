@@ -1,9 +1,11 @@
 r"""Defines the commands of packages for authors' notes and changes, by what a reader sees.
 
 A note to co-authors is not part of the paper's text, whether or not its package prints it; the new text of
-a change is. Sources: the manuals of todonotes, easy-todo, todo, changes, fixme,
-trackchanges, easyReview, pdfcomment, beamer and latexdiff, and of the class aastex.
+a change is. Sources: the manuals of todonotes, easy-todo, todo, fixmetodonotes, changes, fixme, color-edits,
+trackchanges, easyReview, pdfcomment, beamer and latexdiff, and of the classes aastex and IEEEtran.
 """
+
+import re
 
 _TODO = (
     r"\newcommand{\todo}[2][]{}\newcommand{\missingfigure}[2][]{}"
@@ -15,9 +17,11 @@ _AASTEX = (
 )
 PACKAGES = {
     **dict.fromkeys((f"aastex{version}" for version in ("6", "61", "62", "63", "631", "7", "701")), _AASTEX),
+    "IEEEtran": r"\newcommand{\IEEEraisesectionheading}[1]{#1}",
     "todonotes": _TODO,
     "luatodonotes": _TODO,
     "easy-todo": r"\newcommand{\todo}[1]{}\newcommand{\listoftodos}{}",
+    "fixmetodonotes": r"\newcommand{\FIXME}[1]{}\newcommand{\TODO}[1]{}\newcommand{\listofnotes}{}",
     "todo": r"\newcommand{\todo}[2][]{}\newcommand{\todos}{}",
     "changes": r"\newcommand{\added}[2][]{#2}\newcommand{\deleted}[2][]{}\newcommand{\replaced}[3][]{#2}"
     r"\newcommand{\highlight}[2][]{#2}\newcommand{\listofchanges}[1][]{}\newcommand{\comment}[2][]{}"
@@ -45,3 +49,29 @@ LATEXDIFF = (
     rf"\newcommand{{\DIF{mark}{end}}}{{}}" for mark in _MARKS for end in ("begin", "end", "beginFL", "endFL")
 )
 HIDDEN = {"fixme": ("anfxnote", "anfxwarning", "anfxerror", "anfxfatal")}  # environments of long notes
+
+# Packages that name commands after an author: what registers one with them, and what that defines.
+_AUTHORS = {
+    "color-edits": (
+        re.compile(r"\\addauthor\s*+(?:\[[^\]]{0,100}\]\s*+)?\{\s*+([A-Za-z]{1,20})\s*+\}\s*+\{"),
+        r"\newcommand{\NAMEedit}[1]{#1}\newcommand{\NAMEcomment}[1]{}"
+        r"\newcommand{\NAMEmargincomment}[1]{}\newcommand{\NAMEdelete}[1]{}",
+    ),
+    "fixme": (
+        re.compile(r"\\FXRegisterAuthor\s*+\{\s*+([A-Za-z]{1,20})\s*+\}"),
+        "".join(
+            rf"\NewDocumentCommand{{\NAME{kind}}}{{s o m}}{{}}"
+            for kind in ("note", "warning", "error", "fatal")
+        ),
+    ),
+}
+
+
+def by_authors(paper: str) -> str:
+    """The definitions of commands that are named after the authors whom a paper registers."""
+    return "".join(
+        defined.replace("NAME", name)
+        for package, (registers, defined) in _AUTHORS.items()
+        if package in paper
+        for name in registers.findall(paper)[:100]
+    )

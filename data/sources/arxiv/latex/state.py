@@ -16,7 +16,7 @@ from data.sources.arxiv.latex.definitions.names import Names
 from data.sources.arxiv.latex.definitions.reading import AMSTEX, DEFINERS, Definition, read_definition
 from data.sources.arxiv.latex.flags import Flags
 from data.sources.arxiv.latex.numbers import Numbers
-from data.sources.arxiv.latex.packages import HIDDEN, LATEXDIFF, PACKAGES
+from data.sources.arxiv.latex.packages import HIDDEN, LATEXDIFF, PACKAGES, by_authors
 from data.sources.arxiv.latex.syntax import WORD, blanks_end
 
 _ENDLESS = 3  # give up on conditionals after this many unterminated ones
@@ -82,6 +82,7 @@ class State:
         self._endless = 0  # unterminated conditionals
         if "\\DIFadd" in paper:
             self._define_all(LATEXDIFF)
+        self._define_all(by_authors(paper))
         class_options = _CLASS_OPTIONS.search(paper) if "ifdraft" in paper else None
         self._class_options = class_options[1] if class_options else ""
 
@@ -164,7 +165,7 @@ class State:
             return self.audience.chosen(word, text, position, self.calls.read)
         if word in predicates.COMMANDS or word in self.calls.drafts:
             return self._chosen_argument(word, text, position)
-        if conditionals.WITH_ARGUMENTS.match(word):
+        if conditionals.takes_branches(word, text, position, self.flags.values):
             return None
         if word == "unless":
             inverted = _UNLESS.match(text, position)
@@ -252,6 +253,13 @@ class State:
                 ]
                 self.calls.drafts["ifdraft"] = modes[-1:] == ["draft"]
                 self.calls.drafts |= {f"ifoption{mode}": mode in modes for mode in ("draft", "final")}
+                self.calls.forget_values()
+            if package.strip() == "subfiles":
+                is_class = text.endswith("documentclass", 0, position)
+                self.calls.drafts["ifSubfilesClassLoaded"] = is_class
+                self.calls.forget_values()
+            if package.strip() == "IEEEtran" and found:
+                self.flags.use_ieeetran(found[1] or "")
                 self.calls.forget_values()
             self.audience.hidden.update(HIDDEN.get(package.strip(), ()))
             self._define_all(PACKAGES.get(package.strip(), ""))

@@ -121,3 +121,22 @@ def test_toggles_and_booleans_choose_their_argument():
 )
 def test_a_command_that_sets_a_flag_prints_nothing(text, printed):
     assert body(f"\\newif\\ifdraft\n\\section{{A}}\n{text}") == f"\\section{{A}}\n{printed}\n"
+
+
+BRANCHES = "\\iffieldundef{doi}{{\\bf a}}{b}"
+
+
+def test_a_test_with_its_branches_as_arguments_has_no_end():
+    text = f"\\newcommand*{{\\one}}{{{BRANCHES}}}\\renewbibmacro*{{x}}{{{BRANCHES}}}"
+    text += "\\newif\\ifa\\atrue\n\\section{A}\n"
+    assert body(f"{text}\\ifa new\\else old\\fi.") == "\\section{A}\nnew.\n"
+    assert body(f"\\section{{A}}\n\\iffalse old {BRANCHES} old\\fi New.") == "\\section{A}\nNew.\n"
+    assert body("\\section{A}\n\\iffalse \\ifinner a\\fi old\\fi New.") == "\\section{A}\nNew.\n"
+    assert body("\\newif\\ifa\n\\section{A}\n\\ifa{old}{old}\\else new\\fi.") == "\\section{A}\nnew.\n"
+
+
+def test_a_subfile_is_not_typeset_alone():
+    text = "\\section{A}\n\\ifSubfilesClassLoaded{\\bibliography{x}}{New}."
+    assert body(f"\\usepackage{{subfiles}}\n{text}") == "\\section{A}\nNew.\n"
+    alone = f"\\documentclass[main]{{subfiles}}\n\\begin{{document}}\n{text.replace('bibliography', 'label')}"
+    assert clean_latex(alone) == "\\section{A}\n\\label{x}.\n"

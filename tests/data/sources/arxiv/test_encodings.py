@@ -43,6 +43,22 @@ def test_an_undeclared_encoding_is_utf8_else_windows_1252_byte_by_byte():
         assert decode(b"\\inputencoding{%s} \\n \xe9" % name.encode()).endswith("\\n é")
 
 
+@pytest.mark.parametrize("codec", ["euc_jp", "cp932", "iso2022_jp", "utf-8"])
+def test_a_class_of_platex_declares_japanese(codec):
+    text = "\\documentclass[a4j]{jsarticle}\n本論文では、表示の能力を述べる。ｶﾅ"[
+        : -2 if codec == "iso2022_jp" else None
+    ]
+    assert decode(text.encode(codec)) == text
+    assert decode("これは表です".encode(codec), text.encode(codec)) == "これは表です"
+
+
+def test_other_classes_declare_no_japanese():
+    text = "\\documentclass{jmlr}\nThéorème, für Gödel"
+    assert decode(text.encode("cp1252")) == text
+    text = text.replace("jmlr", "jarticle")
+    assert decode(text.encode("cp1252")) == text
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_decoded(content):

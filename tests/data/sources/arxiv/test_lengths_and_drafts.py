@@ -72,3 +72,25 @@ def test_what_a_paper_does_not_tell_is_left(preamble, text):
 def test_a_macro_with_an_undecided_test_is_left():
     text = "\\x{a}"
     assert body("\\newcommand{\\x}[1]{\\ifthenelse{\\equal{#1}{\\unknown}}{b}{c}}", text) == text
+
+
+RAISED = "\\IEEEraisesectionheading{\\section{A}}"
+
+
+@pytest.mark.parametrize(
+    ("options", "heading", "text"),
+    [
+        ("[compsoc]", RAISED, "compsoc "),
+        ("[11pt, draftcls , onecolumn]", "\\section{A}", "draftcls onecolumn "),
+        ("[journal,draft,peerreviewca]", "\\section{A}", "draftcls peerreview "),
+        ("[final,draft,twocolumn,onecolumn]", "\\section{A}", ""),  # LaTeX takes options in the class's order
+        ("[peerreview,transmag,compsoc]", "\\section{A}", "peerreview "),
+        ("", "\\section{A}", ""),
+    ],
+)
+def test_the_flags_of_ieeetran_tell_its_options(options, heading, text):
+    names = ("compsoc", "draftcls", "onecolumn", "peerreview")
+    tests = "".join(f"\\ifCLASSOPTION{name} {name} \\fi" for name in names)
+    start = f"\\documentclass{options}{{IEEEtran}}\n\\begin{{document}}\n"
+    start += f"\\ifCLASSOPTIONcompsoc\n{RAISED}\n\\else\n\\section{{A}}\n\\fi\n"
+    assert clean_latex(f"{start}{tests}\n").split() == ["\\section{A}", *text.split()]

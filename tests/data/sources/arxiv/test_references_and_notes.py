@@ -137,3 +137,42 @@ def test_the_new_text_of_what_latexdiff_marks_is_kept():
     deleted = "\\DIFdelbegin \\DIFdel{row}%DIFDELCMD < {\\it %%%\n\\DIFdelend"
     text = f"We {deleted}\\DIFaddbegin \\DIFadd{{sail}}\\DIFaddend."
     assert " ".join(body(shown, text).split()) == "We sail."
+
+
+def test_a_section_on_another_kind_of_references_stays():
+    text = "\\subsection{References}\nA cell holds a value that the program reads and writes by name."
+    assert body("", f"{text}\n\\subsection{{B}}\nAfter.") == f"{text}\n\\subsection{{B}}\nAfter.\n"
+
+
+@pytest.mark.parametrize(
+    "caption", ["\\textbf{Figure 1: Growth", "{\\bf Fig. 1. Growth", "{\\bfseries Table 1"]
+)
+def test_captions_after_a_list_of_references_stay(caption):
+    text = f"Before.\n\n\\textbf{{References}}\n\n1. A. Author, A title (2012).\n\n{caption}}} by size.\n"
+    assert body("", text) == f"Before.\n\n{caption}}} by size.\n"
+
+
+@pytest.mark.parametrize(
+    ("preamble", "text", "shown"),
+    [
+        (
+            "\\usepackage[suppress]{color-edits}\n\\addauthor{as}{red}",
+            "One\\ascomment{x} \\asedit{two}.",
+            "One two.",
+        ),
+        (
+            "\\usepackage{color-edits}\\addauthor[Jo]{jo}{blue}",
+            "One\\jodelete{x}\\jomargincomment{y}.",
+            "One.",
+        ),
+        (
+            "\\usepackage{fixme}\\FXRegisterAuthor{jd}{ajd}{JD}",
+            "One\\jdnote{x}\\jdfatal*[inline]{y}{ two}.",
+            "One{ two}.",
+        ),
+        ("\\usepackage{fixmetodonotes}", "One\\TODO{x}\\FIXME{y}.", "One."),
+        ("\\newcommand{\\ascomment}[1]{#1}", "One \\ascomment{two}.", "One two."),
+    ],
+)
+def test_commands_named_after_an_author_are_notes_or_changes(preamble, text, shown):
+    assert body(preamble, text) == f"{shown}\n"

@@ -1,5 +1,7 @@
 """Where a paper's text begins and ends, and which part of it is bibliography."""
 
+import re
+
 import pytest
 
 from data.sources.arxiv.recipe import clean_latex
@@ -111,6 +113,49 @@ def test_a_first_section_is_not_read_as_front_matter(title):
 def test_a_letter_with_such_a_heading_alone_keeps_its_body(title):
     text = f"We show.\n\n\\section*{{{title}}}\nThanks.\n"
     assert body("\\maketitle\n" + text) == text
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "\\section*{Methods}\nWe did.\n\\subsection{Cells}\nThey grew.",
+        "\\section*{\\large Online Methods.}\nWe did.",
+        "\\begin{methods}\n\\subsection{Cells}\nThey grew.\n\\end{methods}",
+        "\\section*{Supplemental Material}\n\\section{Details}\nMore.",
+        "\\title{Supplemental Material}\\appendix\\maketitle\n\\section{Details}\nMore.",
+        "\\appendix\n\\section{Details}\nMore.",
+    ],
+)
+def test_a_letter_stands_before_the_sections_that_follow_it(after):
+    text = f"{'We show. ' * 300}\n\n{after}\n"
+    assert body("Name\n\\maketitle\n" + text) == text
+    first = after[re.search(r"\\section\{|\\section\*\{(?!Supp)|\\subsection", after).start() :]
+    assert body("Name\n\\maketitle\nA note.\n" + after) == first + "\n"
+
+
+def test_a_letter_stands_before_its_references():
+    text = f"{'We show. ' * 300}\n"
+    references = "\\begin{thebibliography}{9}\n\\bibitem{a} A.\n\\end{thebibliography}\n"
+    after = "\\maketitle\n\\section{Details}\nMore.\n"
+    assert body(f"Name\n\\maketitle\n{text}{references}{after}") == f"{text}\n{after}"
+    assert (
+        body(f"Name\n\\maketitle\n{text}{references}\\maketitle\nMore.\n") == f"{text}\n\\maketitle\nMore.\n"
+    )
+
+
+def test_an_early_bibliography_is_no_end_of_a_letter():
+    text = f"{'We show. ' * 300}\n\\bibliography{{a}}\n"
+    assert body(f"\\nobibliography*\nName\n\\maketitle\n{text}").strip() == text.partition("\n")[0].strip()
+
+
+def test_chapters_and_later_methods_follow_no_letter():
+    front = f"{'Front. ' * 500}\n"
+    for text in (
+        "\\section{A}\ntext\n\\section{Methods}\nWe did.\n",
+        "\\chapter{A}\ntext\n\\appendix\n\\chapter{B}\n",
+    ):
+        assert body(front + text) == text
+    assert body(f"\\bibliographystyle{{plain}}\n{front}\\section{{A}}\ntext") == "\\section{A}\ntext\n"
 
 
 @pytest.mark.parametrize(
