@@ -13,6 +13,7 @@ CREDITS = 12  # maximum paragraphs of credits and notes above a book
 _CREDIT_LENGTH = 3000  # maximum characters of such a paragraph
 _SENTENCE = 160  # maximum characters of a sentence in a note's further paragraphs
 _BOX = 80  # most characters of a heading's line after it: boxes of + - | are as wide as the text
+_FRONT = 8000  # a makers' note below the title begins within this many characters
 _LABEL = 40  # most characters of a heading in a colophon
 _LIST_LENGTH = 60_000  # most characters of a list of changes in brackets
 _CLOSING_LENGTH = 8000  # a makers' note begins within this many characters of the end
@@ -184,13 +185,30 @@ def _without_manuzio(text: str) -> str:
 
 def _without_credits(text: str) -> str:
     """The book without its makers' paragraphs above it, and with pictures that were among these."""
-    without = _without_first_credits(text)
+    without = _without_note_below_title(_without_first_credits(text))
     pictures = _PICTURES.match(without)
     if pictures is None:
         return without
     below = without[pictures.end() :]
     book = _without_first_credits(below)
     return pictures[0] + book if len(book) < len(below) else without
+
+
+def _without_note_below_title(text: str) -> str:
+    """The book without notes below its title, if wider gaps part them from the book."""
+    note = _NOTE_LINE.search(text, 0, min(_FRONT, len(text) // 3))
+    if note is None or not text[: note.start()].endswith("\n\n\n"):
+        return text
+    rest = text[note.start() :]
+    for _ in range(CREDITS):
+        if not _NOTE_LINE.match(rest) and not BEGINS_NOTE.match(rest):
+            break
+        body, gap, below = rest.partition("\n")[2].lstrip("\n").partition("\n\n\n")
+        is_about_text = _ABOUT_TEXT.search(body) or _OF_THE_MAKERS.search(body)
+        if not gap or len(body) > _CREDIT_LENGTH or not is_about_text:
+            break
+        rest = below.lstrip("\n")
+    return text[: note.start()] + rest
 
 
 def _without_first_credits(text: str) -> str:

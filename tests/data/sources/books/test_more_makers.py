@@ -100,6 +100,40 @@ def test_brackets_of_several_paragraphs_below_the_title_go_if_they_are_about_the
     assert found.endswith(LAKE)
 
 
+FRONT = "The Lake\n\nBy Ann Author\n\n\nFor a friend.\n\n\n"
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        "Original Preparer's Note\n\n    Some Greek was transcribed in brackets.\n\n\n"
+        "    Preparer's Note--Unicode Edition\n\n    It is restored in this etext.\n\n\n\n",
+        "Transcriber's Notes on the E-text:\n\nThis e-text follows the first edition.\n\n"
+        "The author liked capitals.\n\n\n",
+        "Transcriber's note\n\n\nErrors of the printer are listed at the end.\n\n\n\n",
+    ],
+)
+def test_notes_below_the_title_go_up_to_the_next_wider_gap(notes):
+    assert lake_with(above=f"{FRONT}{notes}") == FRONT + LAKE
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "Transcriber's Note\n\nSo runs the tale of the old man, who wrote it down.\n\n\n",
+        "Transcriber's Note\n\n",  # no gap to tell where it ends
+        "The Editor's Note\n\nThe spelling of the printer is kept.\n\n\n",
+    ],
+)
+def test_a_part_below_the_title_that_is_not_surely_a_note_is_kept(own):
+    assert lake_with(above=f"{FRONT}{own}") == FRONT + own + LAKE
+
+
+def test_lines_of_a_web_page_s_tags_around_a_book_are_removed():
+    assert lake_with(above="</pre>\n", below="\n\n<pre>\n\n</pre>\n") == LAKE
+    assert lake_with(above="<pre>\n\nProduced by A. Volunteer\n\n\n") == LAKE
+
+
 def test_paragraphs_about_the_ebook_below_a_note_s_first_one_are_removed():
     above = "Transcriber's Notes: Italics are in _underscores_.\n\nThis ebook has sidenotes.\n\n"
     assert lake_with(above=f"{above}Other notes are at the end of this e-book.\n\n\n\n") == LAKE
