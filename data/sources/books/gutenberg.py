@@ -19,6 +19,9 @@ from data.sources.books.volumes import further_books
 _COPYRIGHTED = re.compile(
     r"\bCOPYRIGHTED\W+PROJECT\s+GUTENBERG|SMALL PRINT!\W*FOR COPYRIGHT PROTECTED", re.IGNORECASE
 )
+_TAGS = ("<pre>", "</pre>")  # left from a web page
+_TAGS_ABOVE = re.compile(r"(?:\s*+</?pre>[ \t]*+\n)++")
+_MOST_TAGS = 4  # below a book
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,21 @@ def _open(text: str) -> Book:
     if is_australian:
         pieces = [australia.without_end(piece) for piece in pieces]
     return Book(
-        "\n\n\n".join(filter(None, map(without_makers, pieces))),
+        "\n\n\n".join(filter(None, (without_makers(_without_tags(piece)) for piece in pieces))),
         True,
         is_australian=is_australian,
         copyrighted=bool(_COPYRIGHTED.search(header) or _COPYRIGHTED.search(text, max(0, len(text) - TAIL))),
         **facts(header),
     )
+
+
+def _without_tags(text: str) -> str:
+    """The book without lines above and below it that hold nothing but a tag."""
+    above = _TAGS_ABOVE.match(text)
+    text = text[above.end() :] if above else text
+    for _ in range(_MOST_TAGS):
+        kept, _, last = text.rstrip().rpartition("\n")
+        if last.strip() not in _TAGS:
+            break
+        text = kept
+    return text

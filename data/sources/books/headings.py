@@ -3,8 +3,10 @@
 import re
 
 _NOTE_WORDS = (
-    r"(?:transs?(?:c|k)ri[\w'’]*|transkry[\w'’]*|(?:(?:version|[eé]dition|edici[oó]n|edizione|edição|versión|versione)\s+)?[eé]l[ée]?[ck]?tr[oóôò]ni\w*(?:\s+\w+)?|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
-    r"|korrektur\w*|corre[ck]t(?:eu|o)r\w*|proofread\w*|e-?(?:text|book)\w*|afskriv\w*|avskriv\w*"
+    r"(?:transs?(?:c|k)ri[\w'’]*|transkry[\w'’]*"
+    r"|(?:(?:versi[oó]ne?|[eé]dition|edici[oó]n|edizione|edição)\s+)?"
+    r"(?:[eé]l[ée]?[ck]?tr[oóôò]ni\w*(?:\s+\w+)?|num[eé]ri[qs]\w*|digitale?\b)|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
+    r"|korrektur\w*|corre[ck]t(?:eu|o)r\w*|proofread\w*|e-?(?:text|bo(?:ok|ek|g|k))\w*|afskriv\w*|avskriv\w*"
     r"|wersji\s+elektronicznej)"
 )
 _MAKER = (
@@ -30,7 +32,7 @@ HEADING = (
     rf"|(?:liste\s+der|im\s+text\s+vorgenommene)\s+(?:korrekturen|änderungen){_ENDS_LINE}"
     r"|(?:remarques?\s+sur|au\s+sujet\s+de)\s+(?:la|cette)\s+(?:transcription|version\s+électronique)"
     rf"{_ENDS_LINE}"
-    r"|σημεί\w+\s+(?:του\s+)?(?:μεταγρα|αντιγρα|επιμελητ)\w+|примечани[ея]\s+(?:к\s+электронно\w+|переписчик\w+)"
+    r"|σημε[ίι]\w+\s+(?:του\s+)?(?:μεταγρα|αντιγρα|επιμελητ)\w+|примечани[ея]\s+(?:к\s+электронно\w+|переписчик\w+)"
     r"|(?:bemerkung|anmerkung|notiz|hinweis)(?:en|e)?\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
     r"|notes?\s+au\s+lecteur\s+de\s+ce\s+(?:fichier|livre\s+(?:électronique|numérique))"
     r"|notes?\s+(?:du|de|sur|au)\s+(?:la\s+|le\s+|l['’])?" + _NOTE_WORDS + r""
@@ -46,7 +48,7 @@ HEADING = (
     r"|(?:muokkaaj|transkri|digito|oikoluk)\w*\s+(?:\w+\s+)?huom\w+"
     r"|(?:\w+\s+){0,2}(?:átír|digitaliz|transzkri)\w*\s+megjegyz\w+"
     r"|megjegyz\w+\s+(?:\w+\s+){0,3}(?:átír|digitaliz|transzkri|elektronikus)\w*"
-    r"|lista\s+d[eo]s?\s+erros\s+corrigidos|lijst\s+van\s+aangebrachte\s+correcties"
+    r"|lista\s+d[eo]s?\s+(?:erros|erratas|errores)\s+corr[ei]gid[ao]s|lijst\s+van\s+aangebrachte\s+correcties"
     r"|liste\s+des\s+(?:corrections|modifications)\s+(?:effectuées|apportées))"
 )
 # Above a list of a volume's best sentences, which a maker put below it.
@@ -56,6 +58,7 @@ BEGINS_NOTE = re.compile(rf"\W{{0,160}}+{HEADING}", re.IGNORECASE)  # a box may 
 WEAK_HEADING = (
     r"(?:nota\s+d[eo]\s+editor|(?:producer|redactor)['’]s\s+notes?|colo(?:ph|f)on"
     r"|(?:(?:notes?|avis)\s+)?au\s+lecteur|note\s+to\s+the\s+reader"
-    r"|(?:julkaisijan\s+)?huomautu\w*|megjegyz\w+|javítás\w*|notering\w*|(?:note|nota|σημείωση|σημειώσεις):)"
+    r"|(?:julkaisijan\s+)?huomautu\w*|megjegyz\w+|javítás\w*|notering\w*|anmärkning(?:ar)?"
+    r"|bemærkning(?:er)?|merknad(?:er)?|(?:note|nota|σημείωση|σημειώσεις):)"
 )
 EDITORS_NOTE = re.compile(rf"\W{{0,160}}+{WEAK_HEADING}(?!\w)", re.IGNORECASE)

@@ -13,7 +13,9 @@ CREDITS = 12  # maximum paragraphs of credits and notes above a book
 _CREDIT_LENGTH = 3000  # maximum characters of such a paragraph
 _SENTENCE = 160  # maximum characters of a sentence in a note's further paragraphs
 _BOX = 80  # most characters of a heading's line after it: boxes of + - | are as wide as the text
+_FRONT = 8000  # a makers' note below the title begins within this many characters
 _LABEL = 40  # most characters of a heading in a colophon
+_LIST_LENGTH = 60_000  # most characters of a list of changes in brackets
 _CLOSING_LENGTH = 8000  # a makers' note begins within this many characters of the end
 
 _WEAK_LINE = re.compile(rf"^[^\w\n]{{0,40}}+{WEAK_HEADING}[^\w\n]{{0,40}}+$", re.IGNORECASE | re.MULTILINE)
@@ -68,9 +70,9 @@ _CREDIT = re.compile(
 )
 _OF_THE_MAKERS = re.compile(
     r"pgdp\.net|distributed\s+proofread|proofreading\s+team|proje[ck]t\s+gutenberg|gutenberg[-\s]+projekt"
-    r"|gutenberg\.(?:org|net)|gutenberg\.spiegel|\bwolnelektury\.pl|\bwoln(?:e|ych)\s+lektur|\butf-?8\b|\be-?texts?\b|\S@\S{1,250}\.\w"
+    r"|gutenberg\.(?:org|net)|gutenberg\.spiegel|\bwolnelektury\.pl|\bwoln(?:e|ych)\s+lektur|\butf-?8\b|\be-?(?:text|book)s?\b|\S@\S{1,250}\.\w"
     r"|project\s+runeberg|runeberg\.org|\b(?:created|made|produced|prepared)\s+by\s+(?:the\s+)?transcriber\b"
-    r"|\bcette\s+version\s+électronique|\bce\s+fichier\s+(?:digital|numérique)",
+    r"|\bcette\s+version\s+(?:électronique|numérisée)|\bce\s+fichier\s+(?:digital|numérique)",
     re.IGNORECASE,
 )
 GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)
@@ -103,7 +105,16 @@ _BRACKETED = re.compile(
     r"(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)"
 )
 _LONG_BRACKETED = re.compile(  # of several paragraphs
-    rf"(?<=\n\n)[ \t]*+\[{HEADING}\W[^\[\]]{{10,3000}}\][ \t]*+(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)", re.IGNORECASE
+    rf"(?<=\n\n)[ \t]*+\[(?:{HEADING}"
+    r"|(?:this|the)\s+(?:electronic\s+(?:text|edition|version)|e-?(?:text|book)))\b"
+    r"[^\[\]]{10,3000}\][ \t]*+(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)",
+    re.IGNORECASE,
+)
+# The beginning of a list of changes in brackets, which may take a tenth of a German book.
+_LISTED_CHANGES = re.compile(
+    rf"(?<=\n\n)[ \t]*+\[\s*+(?:{HEADING}"
+    r"|im\s+folgenden\s+(?:werden|sind)\s+(?:alle|die)\s+(?:geänderten|vorgenommenen)\b)",
+    re.IGNORECASE,
 )
 _NOTE_AMONG_PARAGRAPHS = re.compile(
     rf"(?<=\n\n)[ \t]*+[*_=]?{HEADING}[*_=]?[ \t]?[:—]"
@@ -155,7 +166,7 @@ _OF_MANUZIO = re.compile(
 
 def without_makers(text: str) -> str:
     """The book without its makers' paragraphs above, below and inside it."""
-    text = _without_notices(_without_credits(_without_manuzio(text)))
+    text = _without_listed_changes(_without_notices(_without_credits(_without_manuzio(text))))
     without = _without_closing_credits(_without_closing_note(text)).rstrip()
     return _RULES_BELOW.sub(r"\1", without) if len(without) < len(text.rstrip()) else without
 
@@ -174,13 +185,30 @@ def _without_manuzio(text: str) -> str:
 
 def _without_credits(text: str) -> str:
     """The book without its makers' paragraphs above it, and with pictures that were among these."""
-    without = _without_first_credits(text)
+    without = _without_note_below_title(_without_first_credits(text))
     pictures = _PICTURES.match(without)
     if pictures is None:
         return without
     below = without[pictures.end() :]
     book = _without_first_credits(below)
     return pictures[0] + book if len(book) < len(below) else without
+
+
+def _without_note_below_title(text: str) -> str:
+    """The book without notes below its title, if wider gaps part them from the book."""
+    note = _NOTE_LINE.search(text, 0, min(_FRONT, len(text) // 3))
+    if note is None or not text[: note.start()].endswith("\n\n\n"):
+        return text
+    rest = text[note.start() :]
+    for _ in range(CREDITS):
+        if not _NOTE_LINE.match(rest) and not BEGINS_NOTE.match(rest):
+            break
+        body, gap, below = rest.partition("\n")[2].lstrip("\n").partition("\n\n\n")
+        is_about_text = _ABOUT_TEXT.search(body) or _OF_THE_MAKERS.search(body)
+        if not gap or len(body) > _CREDIT_LENGTH or not is_about_text:
+            break
+        rest = below.lstrip("\n")
+    return text[: note.start()] + rest
 
 
 def _without_first_credits(text: str) -> str:
@@ -282,7 +310,8 @@ def _is_line(paragraph: str) -> bool:
 
 def _without_notices(text: str) -> str:
     def kept(notice: re.Match) -> str:
-        return "" if _ABOUT_NOTICE.search(notice[0]) else notice[0]
+        is_heading = _NOTE_LINE.fullmatch(notice[0]) is not None  # its note is below it
+        return "" if _ABOUT_NOTICE.search(notice[0]) and not is_heading else notice[0]
 
     def bracketed(notice: re.Match) -> str:
         return "" if _ABOUT_ETEXT.match(notice[1]) else notice[0]
@@ -296,6 +325,22 @@ def _without_notices(text: str) -> str:
     if end > 0:
         text = _NOTE_AMONG_PARAGRAPHS.sub("", text[:end]) + text[end:]
     return _IN_PARENTHESES.sub("", text) if any(map(text.__contains__, ("\n(", "\n{", "\n<"))) else text
+
+
+def _without_listed_changes(text: str) -> str:
+    """The book without a note in brackets that close at its end."""
+    body = text.rstrip()
+    if not body.endswith("]"):
+        return text
+    for note in _LISTED_CHANGES.finditer(body, max(len(body) // 3, len(body) - _LIST_LENGTH)):
+        depth = 0
+        for bracket in re.finditer(r"[\[\]]", body[note.start() :]):
+            depth += 1 if bracket[0] == "[" else -1
+            if depth == 0 and bracket.end() < len(body) - note.start():
+                break
+        else:
+            return text[: note.start()]
+    return text
 
 
 def _without_closing_note(text: str) -> str:

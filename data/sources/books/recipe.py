@@ -22,7 +22,7 @@ from data.sources.books.decoding import decode
 from data.sources.files import limits, packed, rows
 from data.sources.files.limits import Expansion
 
-VERSION = 14  # increase when the same input gives different text
+VERSION = 15  # increase when the same input gives different text
 DUPLICATES = "contained"
 
 MAX_BYTES = (

@@ -48,6 +48,7 @@ _HARMLESS = re.compile(
     r"\b(?:non ?commercial|private) (?:and|or|and or) commercial\b|\bcommercial (?:and|or"
     r"|and or) non ?commercial\b"
     r"|\bwith(?:out)? (?:or without )?fees?\b|\bspdx license identifier [\w.]+"
+    r"|\beveryone is granted a worldwide perpetual royalty free\b"
     r"|\bnames?\b.{0,120}\bmay not$"  # an older wording of BSD's third clause
     r"|\brequires? (?:an?|the|its) (?:\w+ ){0,3}(?:librar(?:y|ies)|compiler|runtime|interpreter)\b"
 )

@@ -52,6 +52,8 @@ _NOTICE = re.compile(
     r"|\b(?:see|read|refer\s+to)\s(?:[\w-]+\s){0,4}[`'\"]?(?:licen[cs]e|copying|copyright\s+for)\b"
     r"|\blicen[cs]e\s*[:=]|\blicen[cs]e\s+(?:(?:&|and)\s+)?(?:file|agreement|terms|text|header|information)\b"
     r"|\b(?:placed|put|released)\s+(?:in|into|to|under)\s+(?:the\s+)?public\s+domain\b|\b(?:begin|end)\s+(?:of\s+)?licen[cs]e\b"
+    r"|^(?:this|the|all|it)\b.{0,120}\b(?:is|are|been)\s+(?:\w+\s+){0,2}(?:(?:in|to|into)\s+the\s+)?"
+    r"(?<!\ba\s)public\s+domain\b|\bfoundation\s+licen[cs]e\b"
     r"|\bconditions\s+of\s+distribution\s+and\s+use\b|\busage\s+and\s+redistribution\b"
     r"|\bpermission\s+(?:is\s+(?:hereby\s+|not\s+)?granted|to\s+use,)|\bhereby\s+granted\b|\bis\s+free\s+software\b"
     r"|\bredistribut(?:e|ed|ions?)\b.{0,80}\b(?:source|binary|modif|terms|condition|permitted)"
@@ -153,14 +155,14 @@ def split_notice(text: str, comments: Comments) -> tuple[str, str]:
     return text, "\n".join(_words(lines[number]) for number in sorted(removed))
 
 
-def comment_lines(lines: list[str], comments: Comments) -> list[str]:
-    """The words of all comment lines, including those in the comments above the first line of code."""
+def comment_lines(lines: list[str], comments: Comments, n_lines: int) -> list[str]:
+    """The words of the comments in the first lines; a block above the code may end below these."""
     units, _ = _units(lines, 0, comments)
     leading = {number for unit in units for number in range(unit.start, unit.stop)}
     marks = (*comments.line, *(opening for opening, _ in comments.block), "*")
     return [
         _words(line)
-        for number, line in enumerate(lines)
+        for number, line in enumerate(lines[:n_lines])
         if number in leading or line.strip().startswith(marks)
     ]
 

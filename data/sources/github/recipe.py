@@ -12,7 +12,7 @@ from data.sources.github.notices import inner_notices, split_notice
 from data.sources.github.quality import generated_mark, poor_quality
 from data.sources.github.recognize import assigned_license, notice_license
 
-VERSION = 16  # of this recipe's output: raise it when the same input gives other text
+VERSION = 17  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = "exact"
 _HEAD = 10_000  # a file may name its license in code within this many characters
 ACCEPTED = frozenset({"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause"})  # paper §2.1
@@ -30,9 +30,11 @@ def clean(record: Record, *, source: str = "github", accepted: frozenset[str] = 
         return record.drop("not a supported language", "XML")
     comments = language(path) or Comments()
     mark = generated_mark(text, comments)
+    text, notice = split_notice(text, comments)
+    if notice and not mark:  # a generator's mark may be below a long notice
+        mark = generated_mark(text.lstrip("\n"), comments)
     if mark:
         return record.drop("generated", mark)
-    text, notice = split_notice(text, comments)
     repository = record.meta.get("repository", "")
     named = [notice_license(each, repository) for each in (notice, *inner_notices(text, comments))]
     named[0] = named[0] or assigned_license(text[:_HEAD])

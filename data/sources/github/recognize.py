@@ -176,7 +176,7 @@ def recognize(text: str) -> str:
     if "psf-2.0" in found:  # Python's file has the history of its licenses; this one governs
         return "psf-2.0"
     if any(name not in _TEXT_OF for name in found):
-        return " AND ".join(found)
+        return (" OR " if _offers(plain, found) else " AND ").join(found)
     texts = {_TEXT_OF[name] for name in found} | {name for word, name in _MORE_TEXTS if word in plain}
     rest = _rest(plain_form(_COPYRIGHT.sub("", text)).split(), texts)
     others = named(" . ".join(rest) if found else plain)
@@ -191,6 +191,27 @@ def recognize(text: str) -> str:
     if any(has_conditions(_CHOICE.sub("", run)) for run in rest) or has_foreign_conditions(text):
         return f"({joined}) AND {UNKNOWN}" if " OR " in joined else f"{joined} AND {UNKNOWN}"
     return joined
+
+
+def _offers(plain: str, found: list[str]) -> bool:
+    """Whether the words above several licenses' texts leave a choice between them, without conditions."""
+    begins = {name: _begin(name, plain) for name in found}
+    preamble = plain[: min(begins.values())]
+    families = {name.partition("-")[0] for name in named(preamble)}
+    if not _is_choice(preamble) or families != {name.partition("-")[0] for name in found}:
+        return False
+    others = [begin for name, begin in begins.items() if name not in _TEXT_OF]
+    texts = {_TEXT_OF[name] for name in found if name in _TEXT_OF}
+    # Below another license's text, its own conditions cannot be told from further ones.
+    rest = _rest(plain[: min(others)].split(), texts)
+    return not any(has_conditions(_CHOICE.sub("", run)) for run in rest)
+
+
+def _begin(name: str, plain: str) -> int:
+    """Where a license that the plain text contains begins."""
+    phrase = _KNOWN[name][0][0]
+    found = None if isinstance(phrase, str) else phrase.search(plain)
+    return found.start() if found else plain.find(str(phrase))
 
 
 def _without_bundled(text: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from data.sources.books.gutenberg import open_book
-from tests.support.books import LAKE, lake_with
+from tests.support.books import LAKE, STORY, lake_with
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,12 @@ from tests.support.books import LAKE, lake_with
         "Liste der Korrekturen",
         "Remarques sur la transcription",
         "Σημείωση του μεταγραφέα",
+        "Σημειώσεις του μεταγραφέα",
+        "Nota a la edición digital",
+        "Note sur la version numérique",
+        "Bemærkninger til e-bogen",
+        "Lista de erratas corregidas",
+        "*** Transcriber's Notes ***",
     ],
 )
 def test_a_note_under_any_of_these_headings_is_removed(heading):
@@ -43,6 +49,7 @@ def test_a_note_under_any_of_these_headings_is_removed(heading):
         "COLOPHON\n\nThis book was set by hand at the Lake Press.",
         "CORRECTIONS\n\nThe author begs pardon: the lake lies north of the mill.",
         "The keeper's notes\n\nThe water rose on Monday.",
+        "Anmärkningar\n\nSjön ligger norr om kvarnen.",
         "CORRECTIONS\n\nThe printer made errors in the spelling of names.",
         "REMARQUES SUR LA TRANSCRIPTION DES NOMS\n\nLes noms sont écrits comme on les entend.",
         "A note from the proofreader lay on the desk.",
@@ -58,11 +65,91 @@ def test_an_author_s_part_under_a_like_heading_is_kept(own):
     assert lake_with(above=f"{own}\n\n\n") == f"{own}\n\n\n{LAKE}"
 
 
+CHANGES = "".join(
+    f"Der alte Mann ging zur Müle {n}\nDer alte Mann ging zur Mühle [{n}]\n\n" for n in range(120)
+)
+
+
+@pytest.mark.parametrize(
+    ("note", "is_makers"),
+    [
+        (f"[ Im folgenden werden alle geänderten Textzeilen angeführt.\n\n{CHANGES}]", True),
+        (f"[Anmerkungen zur Transkription: Es wurde geändert:\n\n{CHANGES}]", True),
+        (f"[Transcriber's Note: Two lines were\nmended.]\n\n{STORY[0]}\n\n[Finis.]", False),
+        (f"[ Im folgenden werden die Wege zum See beschrieben.\n\n{CHANGES}]", False),
+    ],
+)
+def test_a_long_list_of_changes_in_brackets_at_the_end_is_removed(note, is_makers):
+    found = lake_with(below=f"\n\n\n{note}")
+    assert found.startswith(LAKE)
+    assert (found == LAKE) == is_makers
+    assert (STORY[0] in found[len(LAKE) :]) == (STORY[0] in note)
+
+
+@pytest.mark.parametrize(
+    ("bracket", "is_makers"),
+    [
+        ("This electronic edition was copied from the site of a society.\n\nIt may be read by all.", True),
+        ("The lake is drawn from the north.\n\nIt has no electronic light.", False),
+    ],
+)
+def test_brackets_of_several_paragraphs_below_the_title_go_if_they_are_about_the_edition(bracket, is_makers):
+    found = lake_with(above=f"The Lake\n\nAnn Author\n\n\n[{bracket}]\n\n\n")
+    assert found.startswith("The Lake\n\nAnn Author\n\n")
+    assert (bracket not in found) == is_makers
+    assert found.endswith(LAKE)
+
+
+FRONT = "The Lake\n\nBy Ann Author\n\n\nFor a friend.\n\n\n"
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        "Original Preparer's Note\n\n    Some Greek was transcribed in brackets.\n\n\n"
+        "    Preparer's Note--Unicode Edition\n\n    It is restored in this etext.\n\n\n\n",
+        "Transcriber's Notes on the E-text:\n\nThis e-text follows the first edition.\n\n"
+        "The author liked capitals.\n\n\n",
+        "Transcriber's note\n\n\nErrors of the printer are listed at the end.\n\n\n\n",
+    ],
+)
+def test_notes_below_the_title_go_up_to_the_next_wider_gap(notes):
+    assert lake_with(above=f"{FRONT}{notes}") == FRONT + LAKE
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "Transcriber's Note\n\nSo runs the tale of the old man, who wrote it down.\n\n\n",
+        "Transcriber's Note\n\n",  # no gap to tell where it ends
+        "The Editor's Note\n\nThe spelling of the printer is kept.\n\n\n",
+    ],
+)
+def test_a_part_below_the_title_that_is_not_surely_a_note_is_kept(own):
+    assert lake_with(above=f"{FRONT}{own}") == FRONT + own + LAKE
+
+
+def test_lines_of_a_web_page_s_tags_around_a_book_are_removed():
+    assert lake_with(above="</pre>\n", below="\n\n<pre>\n\n</pre>\n") == LAKE
+    assert lake_with(above="<pre>\n\nProduced by A. Volunteer\n\n\n") == LAKE
+
+
+def test_paragraphs_about_the_ebook_below_a_note_s_first_one_are_removed():
+    above = "Transcriber's Notes: Italics are in _underscores_.\n\nThis ebook has sidenotes.\n\n"
+    assert lake_with(above=f"{above}Other notes are at the end of this e-book.\n\n\n\n") == LAKE
+
+
+def test_a_sentence_on_the_scanned_version_above_a_book_is_removed():
+    assert lake_with(above="Cette version numérisée suit l'édition de 1850.\n\n\n") == LAKE
+
+
 @pytest.mark.parametrize(
     "colophon",
     [
         "Colofon\n\n\nBeschikbaarheid\n\nDit eBoek valt onder de licentie van Project Gutenberg.\n\n"
         "Codering\n\nDe spelling is die van het boek.\n\nVerbeteringen\n\n  9   mil   mill\n",
+        "Anmärkningar:\n\nOriginalets stavning har behållits.\n",
+        "Bemærkninger:\n\nOriginalens stavemåde er bevaret.\n",
         "COLOPHON\n\nAvailability\n\nThis eBook is for anyone; see the Project Gutenberg License.\n\n"
         "Corrections\n\n  Page   Source   Correction\n  9      mil      mill\n",
     ],

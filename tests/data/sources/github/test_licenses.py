@@ -204,6 +204,22 @@ def test_a_text_is_accepted_only_for_what_it_grants_without_more_conditions(text
     assert licenses.is_accepted(recognize(text), github.ACCEPTED) == accepted
 
 
+@pytest.mark.parametrize(
+    ("above", "between", "accepted"),
+    [
+        ("At your choice, you may use it under the MIT license or the GPLv3 license.", "", True),
+        ("It is dual licensed: MIT or GPL, at your option.", "The GPL, in full:", True),
+        ("Parts are under the MIT license, and parts under the GPLv3.", "", False),
+        ("At your choice, you may use the MIT license or the MPL.", "", False),
+        ("It is dual licensed: MIT or GPL. MIT is for non-commercial use only.", "", False),
+        ("It is dual licensed: MIT or GPL, at your option.", "Companies must pay for the first.", False),
+    ],
+)
+def test_words_above_two_complete_licenses_may_leave_a_choice(above, between, accepted):
+    text = f"{above}\n\n{MIT}\n\n{between}\n\n{GPL}"
+    assert licenses.is_accepted(recognize(text), github.ACCEPTED) == accepted
+
+
 # SPDX texts that say what BSD-2 or BSD-3 say, with more titles, names or disclaimers and no more conditions.
 SAME_TERMS = {
     *("BSD-2-Clause-Darwin", "BSD-2-Clause-FreeBSD", "BSD-2-Clause-NetBSD", "BSD-2-Clause-Views"),

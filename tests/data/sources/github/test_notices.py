@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.documents import Drop
 from data.sources.github.comments import language
 from data.sources.github.notices import split_notice
+from tests.support.github import CODE, clean
 
 
 def without_notice(text: str, path: str) -> str:
@@ -94,6 +96,34 @@ def test_comments_that_are_not_license_headers_are_unchanged(path, text):
 def test_only_the_paragraphs_about_the_license_are_removed():
     text = "# foo.py: adds.\n#\n# Copyright 2020 A\n# MIT\n#\n# It adds two numbers.\nx = 1"
     assert without_notice(text, "a.py") == "# foo.py: adds.\n\n# It adds two numbers.\nx = 1"
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        "This file is in the public domain.",
+        "The contents of this file are dedicated to the public domain.  To the extent that dedication to\n"
+        "# the public domain is not available, everyone is granted a worldwide, perpetual, royalty-free\n"
+        "# license for any purpose.  No rights are reserved.",
+        "EXAMPLE SOFTWARE FOUNDATION LICENSE VERSION 2",
+    ],
+)
+def test_a_sentence_that_gives_a_file_to_the_public_domain_is_a_notice(notice):
+    assert without_notice(f"# {notice}\n\n# Adds two numbers.\nx = 1", "a.py") == "# Adds two numbers.\nx = 1"
+    cleaned = clean(f"# {notice.replace('EXAMPLE', 'PYTHON')}\n\n# Adds two numbers.\n{CODE}")
+    assert isinstance(cleaned, Drop) == ("LICENSE" in notice)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        "Checks whether a book is in the public domain.",
+        "Add is a public domain library of numbers.",
+        "Lists the books in the public domain.",
+    ],
+)
+def test_a_sentence_about_the_public_domain_is_kept(about):
+    assert without_notice(f"# {about}\nx = 1", "a.py") == f"# {about}\nx = 1"
 
 
 @pytest.mark.parametrize(
