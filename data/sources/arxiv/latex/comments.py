@@ -81,6 +81,7 @@ class _Scan:
         self.position = 0  # where reading continues
         self.unclosed: set[str] = set()  # ends of environments that do not occur again
         self.failures = 0
+        self.flags = conditionals.declared_flags(text)
         self.is_short = verbatim.is_short_at_start(text)
         self.literal_end = 0  # before this, % is a character as others
         self.jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
@@ -161,7 +162,7 @@ class _Scan:
         decided = conditionals.decided(mark["if"], text, at, self.position)
         if decided is None or self.failures >= _FAILURES or len(self.jumps) >= _NESTED:
             return
-        chosen = conditionals.branch(text, decided[1], decided[0])
+        chosen = conditionals.branch(text, decided[1], decided[0], self.flags)
         if chosen is None:
             self.failures += 1
         elif chosen.start < chosen.end:

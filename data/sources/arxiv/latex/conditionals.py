@@ -40,6 +40,7 @@ _GROUPS = re.compile(
     re.DOTALL,
 )
 _LONGEST = 1 << 13  # characters of such groups
+_NEWIF = re.compile(r"\\newif\s*+\{?\s*+\\(if[A-Za-z]++)")
 # Those of them that can be decided, and how many arguments their tests take.
 N_TEST_ARGUMENTS = {
     **dict.fromkeys(("ifthenelse", "ifboolexpr", "iftoggle", "nottoggle", "ifbool", "notbool"), 1),
@@ -83,6 +84,11 @@ class Branch:
     fi: int
 
 
+def declared_flags(text: str) -> frozenset[str]:
+    r"""The flags that `\newif` declares anywhere in a text."""
+    return frozenset(_NEWIF.findall(text)) if "\\newif" in text else frozenset()
+
+
 def takes_branches(word: str, text: str, position: int, flags: Container[str] = ()) -> bool:
     r"""Whether an `\if…` takes its branches as arguments, and has no `\fi`.
 
@@ -95,11 +101,11 @@ def takes_branches(word: str, text: str, position: int, flags: Container[str] = 
     return _GROUPS.match(text, position, position + _LONGEST) is not None
 
 
-def branch(text: str, position: int, number: int) -> Branch | None:
+def branch(text: str, position: int, number: int, flags: Container[str] = ()) -> Branch | None:
     r"""Branch `number` of a conditional with a test that ends at `position`; None if unterminated.
 
     `\or` separates branches, counted from 0. A missing one is the branch after `\else` or, without
-    that, an empty one at `\fi`.
+    that, an empty one at `\fi`. `flags`: see `takes_branches`.
     """
     depth, start, is_else = 1, position, False
     found: list[tuple[int, int]] = []
@@ -112,7 +118,7 @@ def branch(text: str, position: int, number: int) -> Branch | None:
         elif word in ("else", "or"):
             if depth > 1 or is_else:
                 continue
-        elif not takes_branches(word, text, mark.end()):
+        elif not takes_branches(word, text, mark.end(), flags):
             depth += 1
             continue
         else:

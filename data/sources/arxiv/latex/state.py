@@ -5,6 +5,7 @@ the branches that conditionals choose.
 """
 
 import re
+from collections import ChainMap
 
 from data.sources.arxiv.latex import audiences, conditionals, flags, numbers, predicates
 from data.sources.arxiv.latex.audiences import Audience
@@ -23,7 +24,6 @@ _ENDLESS = 3  # give up on conditionals after this many unterminated ones
 _CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
 _PACKAGES = re.compile(r"\s*+(?:\[([^\]]{0,1000})\])?\s*+\{([^{}]{0,1000})\}")
 _CLASS_OPTIONS = re.compile(r"\\documentclass\s*+\[([^\]]{0,1000})\]")
-_NEWIF = re.compile(r"\\newif\s*+\{?\s*+\\(if[A-Za-z]++)")
 _UNLESS = re.compile(r"\s*+\\(if[A-Za-z@]*+)")
 _NEWCOMMAND = re.compile(r"\\(newcommand|NewDocumentCommand)")
 
@@ -65,11 +65,12 @@ class State:
         self.known = Known(
             self.calls.macros,
             self.flags.values,
-            declared=set(_NEWIF.findall(paper)) if "\\newif" in paper else set(),
+            declared=conditionals.declared_flags(paper),
             may_input=may_input,
             defining=self.calls.defining,
             in_full=self.calls.in_full,
         )
+        self._known_flags = ChainMap(self.flags.values, dict.fromkeys(self.known.declared))
         # Commands that define macros, each with the one it is short for: \newcommand{\nc}{\newcommand}.
         self.definers = {name: name for name in (*DEFINERS, *AMENDERS)}
         self.definers |= AMSTEX if "amstex" in paper or "amsppt" in paper else {}
@@ -165,7 +166,7 @@ class State:
             return self.audience.chosen(word, text, position, self.calls.read)
         if word in predicates.COMMANDS or word in self.calls.drafts:
             return self._chosen_argument(word, text, position)
-        if conditionals.takes_branches(word, text, position, self.flags.values):
+        if conditionals.takes_branches(word, text, position, self._known_flags):
             return None
         if word == "unless":
             inverted = _UNLESS.match(text, position)
@@ -179,7 +180,7 @@ class State:
             found = conditionals.decided(word, text, start, position, self.names.asked)
         chosen = None
         if found and self._endless < _ENDLESS:
-            chosen = conditionals.branch(text, found[1], found[0])
+            chosen = conditionals.branch(text, found[1], found[0], self._known_flags)
             self._endless += chosen is None
         if found is None or chosen is None:
             self.flags.unsure += word[0] == "i"  # after \unless, the scan meets the \if again

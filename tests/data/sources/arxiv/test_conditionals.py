@@ -135,6 +135,12 @@ def test_a_test_with_its_branches_as_arguments_has_no_end():
     assert body("\\newif\\ifa\n\\section{A}\n\\ifa{old}{old}\\else new\\fi.") == "\\section{A}\nnew.\n"
 
 
+@pytest.mark.parametrize("hides", ["\\iffalse", "\\ifb"])
+def test_a_flag_before_two_groups_has_an_end_within_what_is_left_out_too(hides):
+    text = f"\\newif\\ifa\\newif\\ifb\n\\section{{A}}\n{hides} \\ifa{{\\bf old}} {{old}}\\fi old\\fi New."
+    assert body(text) == "\\section{A}\nNew.\n"
+
+
 def test_a_subfile_is_not_typeset_alone():
     text = "\\section{A}\n\\ifSubfilesClassLoaded{\\bibliography{x}}{New}."
     assert body(f"\\usepackage{{subfiles}}\n{text}") == "\\section{A}\nNew.\n"
