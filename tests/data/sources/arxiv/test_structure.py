@@ -5,6 +5,7 @@ import re
 import pytest
 
 from data.sources.arxiv.recipe import clean_latex
+from tests.support.narrow import present
 from tests.support.papers import body
 
 SECTIONS = [
@@ -129,7 +130,7 @@ def test_a_letter_with_such_a_heading_alone_keeps_its_body(title):
 def test_a_letter_stands_before_the_sections_that_follow_it(after):
     text = f"{'We show. ' * 300}\n\n{after}\n"
     assert body("Name\n\\maketitle\n" + text) == text
-    first = after[re.search(r"\\section\{|\\section\*\{(?!Supp)|\\subsection", after).start() :]
+    first = after[present(re.search(r"\\section\{|\\section\*\{(?!Supp)|\\subsection", after)).start() :]
     assert body("Name\n\\maketitle\nA note.\n" + after) == first + "\n"
 
 
