@@ -28,6 +28,16 @@ from torch.futures import Future
 from train.config import RunError
 
 _METADATA = "torch.distributed.checkpoint.metadata"
+
+
+def _member(kind: object, name: str) -> object:
+    """`getattr`, by which Python 3.11.0 to 3.11.3 pickle a member of an enum; refuses all else."""
+    formats = dcp_metadata._MEM_FORMAT_ENCODING
+    if kind is not formats or name not in formats.__members__:
+        raise pickle.UnpicklingError(f"its pickle asks for builtins.getattr of {name!r}")
+    return formats[name]
+
+
 # Everything that the metadata of tensors needs. BytesStorageMetadata is left out on purpose: torch unpickles
 # what it describes without limits.
 _ALLOWED = {
@@ -43,6 +53,7 @@ _ALLOWED = {
     )
 } | {
     ("torch.distributed.checkpoint.filesystem", "_StorageInfo"): _StorageInfo,
+    ("builtins", "getattr"): _member,
     ("torch", "Size"): torch.Size,
     ("torch.serialization", "_get_layout"): {"torch.strided": torch.strided}.__getitem__,
     ("pathlib", "PosixPath"): PurePosixPath,  # the folder's path when it was written; never opened

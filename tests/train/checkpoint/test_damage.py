@@ -1,11 +1,13 @@
 """Any changed or missing byte of a checkpoint is detected; nothing hostile is executed."""
 
+import enum
 import json
 import os
 import pickle
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -112,6 +114,15 @@ def an_attribute_of_an_allowed_name(folder: Path, trap: Path) -> str:
     return "torch.Size.mro"
 
 
+def an_attribute_that_is_no_member(folder: Path, trap: Path) -> str:
+    class Attribute:
+        def __reduce__(self):
+            return getattr, (Metadata, "__init__")
+
+    (folder / ".metadata").write_bytes(pickle.dumps(Attribute()))
+    return "builtins.getattr of '__init__'"
+
+
 def an_entry_that_torch_would_unpickle(folder: Path, trap: Path) -> str:
     metadata = metadata_of(folder)
     metadata.state_dict_metadata["model.norm.weight"] = BytesStorageMetadata()
@@ -145,6 +156,7 @@ def not_metadata(folder: Path, trap: Path) -> str:
         a_call_hidden_deep,
         a_name_of_python,
         an_attribute_of_an_allowed_name,
+        an_attribute_that_is_no_member,
         an_entry_that_torch_would_unpickle,
         a_file_elsewhere,
         a_file_at_the_root,
@@ -163,6 +175,21 @@ def test_a_hostile_checkpoint_is_refused_by_name_and_nothing_of_it_runs(attack, 
     assert not trap.exists()
     with pytest.raises(RunError):
         read_metadata(saved)
+
+
+class OfPython311(pickle.Pickler):
+    """Pickles an enum's members as Python 3.11.0 to 3.11.3 do; Debian 12 has 3.11.2."""
+
+    def reducer_override(self, obj: object) -> Any:
+        return (getattr, (type(obj), obj.name)) if isinstance(obj, enum.Enum) else NotImplemented
+
+
+def test_a_checkpoint_written_by_an_early_python_3_11_is_read(saved):
+    metadata = read_metadata(saved)
+    with open(saved / ".metadata", "wb") as file:
+        OfPython311(file).dump(metadata)
+    assert b"getattr" in (saved / ".metadata").read_bytes()
+    assert read_metadata(saved) == metadata
 
 
 @pytest.mark.parametrize("name", ["../step-000001/__0_0.distcp", "/etc/passwd", "..", "x/__0_0.distcp"])
