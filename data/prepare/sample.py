@@ -25,7 +25,7 @@ from data.folders import aside, commit, locked, write_whole
 from data.progress import Progress
 
 VERSION = 1  # raise this when the same Python would give another sample
-MADE_WITH = {"github": 16, "text": 11}  # the recipes' versions, copied (and tested): importing them is slow
+MADE_WITH = {"github": 17, "text": 11}  # the recipes' versions, copied (and tested): importing them is slow
 WEIGHTS = {"python_code": 60, "python_docs": 40}  # of the text that the tokenizer learns from
 VOCAB_SIZE = 4096
 HELDOUT = 0.03  # of such a small corpus, the usual 0.1 % would be too little
