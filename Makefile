@@ -14,7 +14,7 @@ WORKERS ?= 3
 install: $(INSTALLED)
 
 $(CORE): pyproject.toml constraints.txt $(NATIVE)
-	$(PYTHON) -c 'import sys; sys.exit("Relama needs Python 3.11 or newer; give PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -c 'import sys; sys.exit("Relama needs Python 3.11.5 or newer; give PYTHON=python3.12" if sys.version_info < (3, 11, 5) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --progress-bar on -c constraints.txt -e .
 	touch $@

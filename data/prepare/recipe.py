@@ -9,6 +9,7 @@ either kept or counted under a reason.
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -31,6 +32,9 @@ from data.sources.files.limits import DEFAULT, Limits
 
 __all__ = ["Recipe", "make_text"]
 
+PYTHON = sys.version_info[:3]
+# Before, possessive repeats (*+, ++) match too much: https://github.com/python/cpython/issues/106052
+LEAST_PYTHON = (3, 11, 5)
 RECORD_SECONDS = 60.0  # most CPU time for cleaning one record
 
 
@@ -49,8 +53,14 @@ def make_text(
     """Write `folder/text`, `folder/report.json` and, if a record is malformed, `folder/quarantine.jsonl`.
 
     Raises DataError if `folder` has unfinished work with other `settings`, if no document is left, or if more
-    than a share `max_broken` of the inputs could not be read to the end.
+    than a share `max_broken` of the inputs could not be read to the end; also if this Python is too old.
     """
+    if PYTHON < LEAST_PYTHON:
+        here, least = (".".join(map(str, version)) for version in (PYTHON, LEAST_PYTHON))
+        raise DataError(
+            f"Python {here}: some of its regular expressions match too much, so it would clean text wrongly; "
+            f"use Python {least} or newer (PYTHON=python3.12 make install; text that is ready can be used)"
+        )
     started = time.monotonic()
     stamps = {path: stamp(path) for path in inputs}
     settings = settings | {"input": [[str(path), *mark] for path, mark in stamps.items()]}
