@@ -268,12 +268,12 @@ def tokenizer_of(weights: Weights, given: str | None = None, *, is_import: bool 
                 "output=FOLDER removes the rows without a piece"
             )
     elif surplus:
-        without = f", or remove the added tokens without a row in them ({-surplus}) from {path.name}"
+        can_remove = surplus < 0 and path.suffix == ".json"
+        removed = f", or remove the added tokens without a row in them ({-surplus}) from {path.name}"
         raise RunError(
             f"{path}: a vocabulary of {tokenizer.vocab_size}, but {weights.path} has "
             f"{weights.config.vocab_size}; set tokenizer=PATH to the tokenizer of these weights"
-            + without
-            * (surplus < 0 and path.suffix == ".json")
+            f"{removed if can_remove else ''}"
         )
     if weights.tokenizer_fingerprint is None:  # else the copy beside the weights may be damaged
         refuse_other_vocabulary(tokenizer, weights.path)

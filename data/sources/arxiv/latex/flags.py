@@ -51,12 +51,8 @@ class Flags:
         for row in _IEEETRAN:
             chosen = ([option for option in row if option in given] or row[:1])[-1]
             for option in row:
-                is_on = option in (
-                    chosen,
-                    _IMPLIED.get(chosen),
-                    "final",
-                )  # \ifCLASSOPTIONfinal is always true
-                self.put(f"ifCLASSOPTION{option}", is_on)
+                # \ifCLASSOPTIONfinal is always true.
+                self.put(f"ifCLASSOPTION{option}", option in (chosen, _IMPLIED.get(chosen), "final"))
 
     def use(self, setter: str, depth: int = 0) -> None:
         r"""Do what \drafttrue does."""
